@@ -1,0 +1,37 @@
+/**
+ * Monotonic time, and the two ways of core to be called later.
+ *
+ * All deadlines are points on this clock: it never jumps, unlike the wall clock. What is scheduled here keeps no
+ * process alive and pins no request in memory. Tests hand their own `Clock` to what they test.
+ */
+
+import { performance } from "node:perf_hooks";
+import { outside } from "./outside.ts";
+
+/** Time as a part of core sees it. */
+export interface Clock {
+  /** Milliseconds since an arbitrary moment, never decreasing. */
+  now(): number;
+  /** Calls `wake` once after `delayMs`. The function returned calls it off. */
+  wakeAfter(delayMs: number, wake: () => void): () => void;
+  /** Calls `wake` once the I/O that is ready now has been handled. The function returned calls it off. */
+  wakeAfterPoll(wake: () => void): () => void;
+}
+
+/** Milliseconds on the monotonic clock of this process. */
+export function now(): number {
+  return performance.now();
+}
+
+/** The process's own time. */
+export const systemClock: Clock = {
+  now,
+  wakeAfter(delayMs, wake) {
+    const timeout = outside(() => setTimeout(wake, delayMs).unref());
+    return () => clearTimeout(timeout);
+  },
+  wakeAfterPoll(wake) {
+    const immediate = outside(() => setImmediate(wake).unref());
+    return () => clearImmediate(immediate);
+  },
+};

@@ -1,0 +1,234 @@
+/**
+ * The tree under the contexts: who ends with whom, and who wants to know.
+ *
+ * A context is a view on a scope; only scopes stand in the tree. What is expensive (an error with its stack, a signal,
+ * a timer) is made when first asked for, since most requests end without anybody asking.
+ */
+
+import { now } from "./clock.ts";
+import { ContextError, type ContextCode } from "./context-error.ts";
+import { DeadlineWheel, WheelTimer } from "./deadline-wheel.ts";
+import { throwLater } from "./outside.ts";
+import { append, RingNode, unlink } from "./ring.ts";
+
+/** What bounds a scope besides its parent. */
+export interface ScopeLimits {
+  readonly deadline: number;
+  /** The timeout that the deadline came from, for the message; `Infinity` if none. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** All deadlines of contexts. Wakes the process only while a context with a deadline is being watched. */
+const deadlines = new DeadlineWheel();
+
+class Listener extends RingNode implements Disposable {
+  fn: ((cause: unknown) => void) | undefined;
+
+  constructor(fn: (cause: unknown) => void) {
+    super();
+    this.fn = fn;
+  }
+
+  notify(cause: unknown): void {
+    const { fn } = this;
+    this[Symbol.dispose]();
+    try {
+      fn?.(cause);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.fn = undefined;
+    unlink(this);
+  }
+}
+
+class ScopeTimer extends WheelTimer {
+  readonly #scope: Scope;
+
+  constructor(scope: Scope) {
+    super();
+    this.#scope = scope;
+  }
+
+  onDeadline(): void {
+    this.#scope.expire();
+  }
+}
+
+/**
+ * A node of the tree. Being a {@link RingNode}, it is its own place among its siblings.
+ *
+ * Invariants: a scope that is not done is linked under its parent, and its parent is not done; `deadline` is never
+ * later than the parent's. A done scope holds no timer, no listener, no child and no listener on a foreign signal.
+ * `#close` is the only place that makes a scope done.
+ */
+export class Scope extends RingNode {
+  readonly deadline: number;
+  /** Under which detached contexts live on. */
+  readonly root: Scope;
+  readonly #timeoutMs: number;
+  #parent: Scope | undefined;
+  #children: RingNode | undefined;
+  #listeners: RingNode | undefined;
+  #timer: ScopeTimer | undefined;
+  #controller: AbortController | undefined;
+  #unfollow: (() => void) | undefined;
+  #done = false;
+  #code: ContextCode = "ERR_CANCELLED";
+  /** The one above whose end was the end of this one: theirs is the cause. */
+  #endedBy: Scope | undefined;
+  #cause: unknown = undefined;
+
+  constructor(parent: Scope | undefined, limits: ScopeLimits, isRoot = false) {
+    super();
+    const inherited = parent === undefined ? Infinity : parent.deadline;
+    this.deadline = limits.deadline < inherited ? limits.deadline : inherited;
+    this.#timeoutMs = limits.deadline < inherited ? limits.timeoutMs : Infinity;
+    this.root = parent === undefined || isRoot ? this : parent.root;
+    if (parent === undefined) return;
+    if (parent.done) {
+      this.#endedBy = parent.#endedBy ?? parent;
+      this.#close(parent.#code, undefined);
+      return;
+    }
+    this.#parent = parent;
+    parent.#children ??= new RingNode();
+    append(parent.#children, this);
+    if (limits.signal !== undefined) this.#follow(limits.signal);
+  }
+
+  /** Whether it is over. Without a timer it is the clock that is asked, so that nobody needs one only for this. */
+  get done(): boolean {
+    if (!this.#done && this.deadline !== Infinity && now() >= this.deadline) this.expire();
+    return this.#done;
+  }
+
+  get cause(): unknown {
+    if (!this.done) return undefined;
+    this.#cause ??= this.#endedBy === undefined ? this.#explain() : this.#endedBy.cause;
+    return this.#cause;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.done) this.#controller.abort(this.cause);
+      else this.#watchDeadline();
+    }
+    return this.#controller.signal;
+  }
+
+  onDone(fn: (cause: unknown) => void): Disposable {
+    const listener = new Listener(fn);
+    if (this.done) {
+      queueMicrotask(() => listener.notify(this.cause));
+    } else {
+      this.#listeners ??= new RingNode();
+      append(this.#listeners, listener);
+      this.#watchDeadline();
+    }
+    return listener;
+  }
+
+  /** Ends it because its deadline has passed; with whoever above has the same deadline, since that is the cause. */
+  expire(): void {
+    this.#deadlineOwner().end("ERR_DEADLINE_EXCEEDED", undefined);
+  }
+
+  /** Ends it and all below it: all are done before the first listener hears of it, and parents hear first. */
+  end(code: ContextCode, cause: unknown): void {
+    if (this.#done) return;
+    this.#close(code, cause);
+    if (this.#children === undefined) this.#notify();
+    else Scope.#closeBelow([this]);
+  }
+
+  /** Ends all below it, but not itself: for the root of all, which outlives a shutdown. */
+  endChildren(code: ContextCode, cause: unknown): void {
+    const children = this.#takeChildren();
+    for (const child of children) child.#close(code, cause);
+    Scope.#closeBelow(children);
+  }
+
+  #close(code: ContextCode, cause: unknown): void {
+    this.#done = true;
+    this.#code = code;
+    this.#cause = cause;
+    this.#parent = undefined;
+    unlink(this);
+    if (this.#timer !== undefined) deadlines.cancel(this.#timer);
+    this.#timer = undefined;
+    this.#unfollow?.();
+    this.#unfollow = undefined;
+  }
+
+  static #closeBelow(ended: Scope[]): void {
+    // `ended` grows while it is walked. Not by recursion: a chain of children may be deeper than the stack.
+    for (const scope of ended) {
+      for (const child of scope.#takeChildren()) {
+        child.#endedBy = scope.#endedBy ?? scope;
+        child.#close(scope.#code, undefined);
+        ended.push(child);
+      }
+    }
+    for (const scope of ended) scope.#notify();
+  }
+
+  #takeChildren(): Scope[] {
+    const ring = this.#children;
+    this.#children = undefined;
+    const children: Scope[] = [];
+    for (let node = ring?.ringNext; node !== undefined && node !== ring; node = node.ringNext) {
+      // Only the constructor appends to `#children`.
+      if (node instanceof Scope) children.push(node);
+    }
+    return children;
+  }
+
+  #deadlineOwner(): Scope {
+    let parent = this.#parent;
+    if (parent === undefined || parent.deadline !== this.deadline) return this;
+    while (parent.#parent !== undefined && parent.#parent.deadline === this.deadline) parent = parent.#parent;
+    return parent;
+  }
+
+  #watchDeadline(): void {
+    if (this.deadline === Infinity) return;
+    const owner = this.#deadlineOwner();
+    if (owner.#timer !== undefined) return;
+    owner.#timer = new ScopeTimer(owner);
+    deadlines.arm(owner.#timer, owner.deadline - now());
+  }
+
+  #follow(signal: AbortSignal): void {
+    const end = (): void => this.end("ERR_CANCELLED", signal.reason);
+    if (signal.aborted) {
+      end();
+      return;
+    }
+    signal.addEventListener("abort", end, { once: true });
+    this.#unfollow = () => signal.removeEventListener("abort", end);
+  }
+
+  #explain(): ContextError {
+    if (this.#code !== "ERR_DEADLINE_EXCEEDED" || this.#timeoutMs === Infinity) return new ContextError(this.#code);
+    const given = `The deadline passed: ${this.#timeoutMs} ms were given.`;
+    return new ContextError(this.#code, `${given} Give the work more time, or make it do less.`);
+  }
+
+  #notify(): void {
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    if (listeners !== undefined) {
+      // One at a time from the front: a listener may dispose of any other.
+      for (let first = listeners.ringNext; first instanceof Listener; first = listeners.ringNext) {
+        first.notify(this.cause);
+      }
+    }
+    this.#controller?.abort(this.cause);
+  }
+}
