@@ -8,7 +8,7 @@
  */
 
 import type { LookupAddress } from "node:dns";
-import { connect as netConnect, type NetConnectOpts, type Socket } from "node:net";
+import { Socket, type NetConnectOpts } from "node:net";
 import { abortable } from "./abortable.ts";
 
 /** Time between the starts of two attempts; the value that RFC 8305 recommends. */
@@ -54,6 +54,17 @@ export function ignoreError(): void {}
 // different ways, typically on a machine without IPv6.
 const routeCodes: ReadonlySet<string> = new Set(["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"]);
 
+/** `net.connect`, which leaves a handle open when it refuses its options by throwing. */
+function openSocket(options: NetConnectOpts): Socket {
+  const socket = new Socket(options);
+  try {
+    return socket.connect(options);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
 }
@@ -78,7 +89,7 @@ export function connectFirst(
   signal: AbortSignal,
   options: RaceOptions = {},
 ): Promise<{ readonly socket: Socket; readonly candidate: Candidate }> {
-  const { attemptDelayMs = connectionAttemptDelayMs, connect = netConnect, onAttempt } = options;
+  const { attemptDelayMs = connectionAttemptDelayMs, connect = openSocket, onAttempt } = options;
   return abortable(signal, (settle) => {
     const pending: Map<Socket, () => void> = new Map();
     const failures: Failure[] = [];
