@@ -1,0 +1,35 @@
+/**
+ * Reads the headers of a request in whichever shape the caller gave them.
+ *
+ * undici takes a flat array, an object, or anything that iterates over pairs (a `Map`, `Headers`, the entries that
+ * its fetch passes). This only looks; it neither copies nor checks, which is left to whoever writes them to a socket.
+ */
+
+import type { Dispatcher } from "undici";
+
+type GivenHeaders = Dispatcher.DispatchOptions["headers"];
+
+/** What undici takes as the value of one header, before it is checked. */
+export type HeaderValue = string | number | readonly string[] | null | undefined;
+
+function isIterable(headers: object): headers is Iterable<[string, HeaderValue]> {
+  return Symbol.iterator in headers;
+}
+
+/** Every header as a pair, in the order given. */
+export function* eachHeader(headers: GivenHeaders): Generator<[string, HeaderValue]> {
+  if (headers == null) return;
+  if (Array.isArray(headers)) {
+    // A flat list of names and values; undici refuses one of odd length.
+    for (let i = 0; i < headers.length; i += 2) yield [String(headers[i]), headers[i + 1]];
+  } else if (isIterable(headers)) yield* headers;
+  else yield* Object.entries(headers);
+}
+
+/** Is a header of that lower-case name among them? */
+export function hasHeader(headers: GivenHeaders, name: string): boolean {
+  for (const [key, value] of eachHeader(headers)) {
+    if (value !== undefined && key.length === name.length && key.toLowerCase() === name) return true;
+  }
+  return false;
+}
