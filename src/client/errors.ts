@@ -123,6 +123,28 @@ export class ProxyConnectError extends ClientError {
   }
 }
 
+/** The request body stood still for longer than `bodyTimeout`: its source gave nothing, or the server took nothing. */
+export class RequestBodyTimeoutError extends ClientError {
+  readonly code = "ERR_REQUEST_BODY_TIMEOUT";
+  readonly phase = "request";
+  readonly sent = true;
+
+  constructor(origin: string, timeoutMs: number) {
+    super(`The request body to ${origin} stood still for longer than bodyTimeout (${timeoutMs} ms).`);
+  }
+}
+
+/** The server sent interim answers (1xx) without an end in sight. */
+export class InterimResponsesError extends ClientError {
+  readonly code = "ERR_TOO_MANY_INTERIM_RESPONSES";
+  readonly phase = "response_header";
+  readonly sent = true;
+
+  constructor(origin: string, count: number) {
+    super(`${origin} sent ${count} interim responses (1xx) and no final one.`);
+  }
+}
+
 /** No response header arrived within `responseHeaderTimeout` after the request was written. The server may have acted on it. */
 export class ResponseHeaderTimeoutError extends ClientError {
   readonly code = "ERR_RESPONSE_HEADER_TIMEOUT";

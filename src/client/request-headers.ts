@@ -33,3 +33,25 @@ export function hasHeader(headers: GivenHeaders, name: string): boolean {
   }
   return false;
 }
+
+/** The first value of the header of that lower-case name. */
+export function findHeader(headers: GivenHeaders, name: string): string | undefined {
+  for (const [key, value] of eachHeader(headers)) {
+    if (value == null || key.length !== name.length || key.toLowerCase() !== name) continue;
+    return String(Array.isArray(value) ? value[0] : value);
+  }
+  return undefined;
+}
+
+/** A copy of `headers` as a flat list, with those of `added` put in that the caller has not set. */
+export function withHeaders(headers: GivenHeaders, added: Readonly<Record<string, string>>): string[] {
+  const flat: string[] = [];
+  const present = new Set<string>();
+  for (const [name, value] of eachHeader(headers)) {
+    if (value === undefined) continue;
+    present.add(name.toLowerCase());
+    for (const one of Array.isArray(value) ? value : [value]) flat.push(name, String(one ?? ""));
+  }
+  for (const [name, value] of Object.entries(added)) if (!present.has(name)) flat.push(name, value);
+  return flat;
+}

@@ -1,0 +1,189 @@
+/**
+ * One socket of the pool, with its protocol state.
+ *
+ * The socket is dialled by us and handed to one undici `Client`, made when the first request is sent, which parses
+ * and writes HTTP on it and nothing else: its own timers are off, and when the socket has gone it is refused a
+ * second one, so that undici never reconnects behind the pool's back and the limits count what really exists.
+ *
+ * While a socket is idle and no `Client` reads it, this file reads it: a byte or an end that nobody asked for means
+ * that the connection must not carry another request (response-queue poisoning, GHSA-35p6-xmwp-9g52).
+ */
+
+import type { Socket } from "node:net";
+import { Client, type Dispatcher } from "undici";
+import { outside } from "../core/context.ts";
+import { WheelTimer } from "../core/deadline-wheel.ts";
+import type { DialedConnection } from "./dial/dialer.ts";
+import type { Pool } from "./pool.ts";
+
+/** Why a connection was closed; the `reason` label of `http_client_connections_closed_total`. */
+export type CloseReason =
+  | "idle_timeout"
+  | "max_idle"
+  | "max_lifetime"
+  | "server_close"
+  | "stale"
+  | "error"
+  | "aborted"
+  | "single_use"
+  | "shutdown"
+  | "upgraded";
+
+/** Every reason, in the order in which stats and metrics show them. */
+export const closeReasons: readonly CloseReason[] = [
+  "idle_timeout",
+  "max_idle",
+  "max_lifetime",
+  "server_close",
+  "stale",
+  "error",
+  "aborted",
+  "single_use",
+  "shutdown",
+  "upgraded",
+];
+
+/** Closing: nobody may have it any more, and its socket has not told its end yet. */
+export type ConnectionState = "active" | "idle" | "closing" | "closed";
+
+/** The longest timer that Node takes; undici's own timers are set to it, because the pool has its own. */
+const never = 2 ** 31 - 1;
+
+/**
+ * What undici gets when it asks for a second socket: the requests that it still held were not sent.
+ *
+ * Any code but UND_ERR_INFO and UND_ERR_SOCKET makes the `Client` give up what it holds instead of asking again.
+ */
+class ConnectionGoneError extends Error {
+  readonly code = "ERR_CONNECTION_GONE";
+}
+
+/** Whether `error` says that a request was still unsent when its connection went away. */
+export function isConnectionGone(error: Error): boolean {
+  return error instanceof ConnectionGoneError;
+}
+
+/**
+ * Invariant: `streams` is the number of requests that hold this connection, at most `capacity` (1 for HTTP/1);
+ * `state` is "idle" exactly when `streams` is 0 and the socket is in its pool's idle list. Only `Pool` writes
+ * `state`, `streams` and the idle fields.
+ */
+export class Connection extends WheelTimer {
+  readonly pool: Pool;
+  readonly socket: Socket;
+  readonly http2: boolean;
+  readonly remoteAddress: string;
+  readonly openedAt: number;
+  /** When it is too old for another request; `Infinity` without `maxConnLifetime`. Monotonic milliseconds. */
+  readonly retireAt: number;
+
+  state: ConnectionState = "active";
+  streams: number = 0;
+  capacity: number = 1;
+  /** True once it has been idle: from then on the peer may have closed it without our knowing. */
+  reused: boolean = false;
+  /** Wall clock, because a suspended machine's monotonic clock stands still while the peer's does not. */
+  idleUntil: number = Infinity;
+  /** Milliseconds that the server promised to keep it open (`Keep-Alive: timeout=`); `Infinity` when it said nothing. */
+  hintMs: number = Infinity;
+  /** Set when this side closes, so that the close is counted under the right reason. */
+  closeReason: CloseReason | undefined;
+  olderIdle: Connection | undefined;
+  newerIdle: Connection | undefined;
+
+  #client: Client | undefined;
+  #watching = false;
+
+  constructor(pool: Pool, dialed: DialedConnection, openedAt: number, retireAt: number) {
+    super();
+    this.pool = pool;
+    this.socket = dialed.socket;
+    this.http2 = dialed.protocol === "h2";
+    this.remoteAddress = dialed.remoteAddress;
+    this.openedAt = openedAt;
+    this.retireAt = retireAt;
+    this.socket.on("error", ignoreError);
+    this.socket.once("close", () => pool.onClosed(this));
+  }
+
+  /** Whether nothing but bytes of node:http has used it, so that it may be lent out as a bare socket. */
+  get bare(): boolean {
+    return this.#client === undefined && !this.http2;
+  }
+
+  get gone(): boolean {
+    return this.socket.destroyed || this.closeReason !== undefined;
+  }
+
+  /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    const client = (this.#client ??= outside(() => this.#createClient()));
+    if (this.http2) outside(() => client.dispatch(options, handler));
+    else client.dispatch(options, handler);
+  }
+
+  /** Closes now. The pool learns of it from the socket's close event, whoever closed it. */
+  close(reason: CloseReason): void {
+    this.closeReason ??= reason;
+    this.socket.destroy();
+  }
+
+  /** Takes back what would stand between the user and a socket that is now his: an error must not go unheard. */
+  handOver(): void {
+    this.socket.off("error", ignoreError);
+  }
+
+  /** Starts to watch an idle socket that no `Client` watches. Undici watches its own. */
+  watch(): void {
+    if (this.#watching || this.#client !== undefined || this.http2) return;
+    this.#watching = true;
+    this.socket.on("readable", this.#onUnasked).on("end", this.#onUnasked);
+    this.socket.read(0);
+    this.socket.unref();
+  }
+
+  /** Stops watching and leaves the socket as it was, for whoever uses it next. */
+  unwatch(): void {
+    if (!this.#watching) return;
+    this.#watching = false;
+    this.socket.off("readable", this.#onUnasked).off("end", this.#onUnasked);
+    this.socket.ref();
+  }
+
+  override onDeadline(): void {
+    this.pool.onIdleDeadline(this);
+  }
+
+  readonly #onUnasked = (): void => {
+    // `readable` also announces the end, which is only told once it has been read up to.
+    if (this.socket.read() !== null || this.socket.readableEnded) this.close("server_close");
+  };
+
+  #createClient(): Client {
+    let given = false;
+    const { limits, origin } = this.pool;
+    return new Client(origin, {
+      connect: (_options, callback) => {
+        const socket = given || this.socket.destroyed ? null : this.socket;
+        given = true;
+        // Called back at once, undici never sends the request.
+        queueMicrotask(() => {
+          if (socket === null) callback(new ConnectionGoneError("the connection has gone"), null);
+          else callback(null, socket);
+        });
+      },
+      allowH2: this.http2,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: never,
+      keepAliveMaxTimeout: never,
+      // Undici takes this away from the server's hint and stops reuse below zero; the pool reads the hint itself.
+      keepAliveTimeoutThreshold: -never,
+      maxHeaderSize: limits.maxResponseHeaderBytes,
+      ...(this.http2 && { h2Options: { maxConcurrentStreams: limits.maxStreamsPerConn } }),
+    });
+  }
+}
+
+/** Errors of a socket reach the request that it carries; an idle one has nobody to tell, and its close is counted. */
+function ignoreError(): void {}

@@ -1,0 +1,466 @@
+/**
+ * One request, from `dispatch` to the last byte of its answer.
+ *
+ * It stands between undici and the caller's handler and plays both parts: undici calls it as a handler, the caller
+ * holds it as a controller. That way a request costs one object, the caller has a controller from the first moment
+ * (undici's own comes when the request is written, so an abort in its queue waits, undici#386), and the controller
+ * stays the same when a stale connection is replaced. It is its own waiter and its own deadline, too: the waits of
+ * a request come one after another, so one timer serves them all.
+ */
+
+import type { Duplex } from "node:stream";
+import type { Dispatcher } from "undici";
+import { now } from "../core/clock.ts";
+import { background, type Context } from "../core/context.ts";
+import type { CloseReason, Connection } from "./connection.ts";
+import {
+  BodyTimeoutError,
+  InterimResponsesError,
+  RequestBodyTimeoutError,
+  ResponseHeaderTimeoutError,
+  type Phase,
+} from "./errors.ts";
+import { expectsContinue, sendExpectContinue } from "./expect-continue.ts";
+import { type FailedAttempt, mayReplay } from "./replay.ts";
+import type { RequestSettings } from "./request-settings.ts";
+import type { Pool } from "./pool.ts";
+import { toError } from "./to-error.ts";
+import { Waiter } from "./wait-queue.ts";
+
+type ResponseHeaders = Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>[2];
+
+/** Where the exchange stands. "lent": it has a connection and undici has not written yet. */
+type Stage = "queue" | "lent" | "request" | "response_header" | "body" | "drain" | "done";
+
+/** What is read of a body that the caller no longer wants, to keep its connection; Go's figures (golang/go#77370). */
+const drainLimitBytes = 262_144;
+const drainLimitMs = 50;
+/** Interim answers in one request; 103 and 102 come a few at a time. */
+const maxInterimResponses = 1_000;
+
+/**
+ * Invariant: `#conn` is set exactly from `onConnection` until the connection was released, which happens once;
+ * the caller's handler hears `onResponseEnd`, `onRequestUpgrade` or `onResponseError` exactly once, and nothing after.
+ */
+export class Exchange extends Waiter implements Dispatcher.DispatchController, Dispatcher.DispatchHandler {
+  // The controller's face.
+  aborted = false;
+  paused = false;
+  reason: Error | null = null;
+  rawHeaders: NonNullable<Dispatcher.DispatchController["rawHeaders"]> | null = null;
+  rawTrailers: NonNullable<Dispatcher.DispatchController["rawTrailers"]> | null = null;
+
+  readonly #pool: Pool;
+  readonly #options: Dispatcher.DispatchOptions;
+  readonly #handler: Dispatcher.DispatchHandler;
+  readonly #settings: RequestSettings;
+  readonly #startedAt = now();
+  #stage: Stage = "queue";
+  #conn: Connection | undefined;
+  #inner: Dispatcher.DispatchController | undefined;
+  #contextEnd: Disposable | undefined;
+  #status = 0;
+  #headerMs = 0;
+  /** When bytes of a body moved last, either way. */
+  #movedAt = 0;
+  #written = false;
+  #sent = false;
+  #answered = false;
+  #serverCloses = false;
+  #interim = 0;
+  #drained = 0;
+  /** Bytes of a body given in one piece that the kernel had taken when the deadline was last looked at. */
+  #uploaded = 0;
+  #unreadSince = 0;
+  /** Where the request was made, while leaks are looked for. */
+  readonly #madeAt: Error | undefined;
+  #replays = 0;
+  #unread = false;
+
+  constructor(
+    pool: Pool,
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+    settings: RequestSettings,
+  ) {
+    super();
+    this.#pool = pool;
+    this.#options = options;
+    this.#handler = handler;
+    this.#settings = settings;
+    if (settings.onLeak !== undefined) this.#madeAt = new Error("the request was made here");
+  }
+
+  /** Tells the caller, who may abort at once, and asks for a connection. The end of `context` ends the request. */
+  start(context: Context): void {
+    this.#pool.active += 1;
+    try {
+      this.#handler.onRequestStart?.(this, null);
+    } catch (error) {
+      return this.#fail(toError(error), "error");
+    }
+    if (this.#stage === "done") return;
+    if (context !== background) this.#contextEnd = context.onDone((cause) => this.abort(toError(cause)));
+    this.#pool.acquire(this);
+  }
+
+  // Controller
+
+  pause(): void {
+    this.paused = true;
+    this.#inner?.pause();
+    if (this.#stage !== "body") return;
+    this.#unreadSince = now();
+    this.#pool.wheel.arm(this, this.#settings.unreadAfterMs);
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#markRead();
+    if (this.#stage === "body") {
+      this.#movedAt = now();
+      this.#pool.wheel.arm(this, this.#settings.bodyTimeoutMs);
+    }
+    this.#inner?.resume();
+  }
+
+  abort(reason: Error): void {
+    if (this.#stage === "done" || this.#stage === "drain") return;
+    this.aborted = true;
+    this.reason = reason;
+    if (this.#stage === "body" && this.#worthDraining()) return this.#drain(reason);
+    this.#fail(reason, "aborted");
+  }
+
+  // Waiter
+
+  override onConnection(conn: Connection): void {
+    this.#pool.wheel.cancel(this);
+    this.#conn = conn;
+    this.#stage = "lent";
+    this.#written = false;
+    this.#pool.inFlight += 1;
+    this.#pool.wheel.arm(this, this.#settings.responseHeaderTimeoutMs);
+    if (this.bare) {
+      const { expectContinueTimeoutMs } = this.#settings;
+      sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
+    } else conn.dispatch(this.#options, this);
+  }
+
+  override onRefused(error: Error): void {
+    this.#fail(error, "error");
+  }
+
+  override onDeadline(): void {
+    switch (this.#stage) {
+      case "queue":
+        if (this.queued) this.#pool.expire(this);
+        return;
+      case "lent":
+      case "response_header":
+        return this.#onHeaderDeadline();
+      case "request":
+        if (this.#stillMoving()) return;
+        return this.#timeOut(new RequestBodyTimeoutError(this.#pool.origin, this.#settings.bodyTimeoutMs));
+      case "body":
+        if (this.paused) return this.#reportUnread();
+        if (this.#stillMoving()) return;
+        return this.#timeOut(new BodyTimeoutError(this.#pool.origin, this.#settings.bodyTimeoutMs));
+      case "drain":
+        return this.#endDrain("aborted");
+      case "done":
+    }
+  }
+
+  // Handler, called by undici
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#inner = controller;
+    if (this.#stage === "done") {
+      // Given up between the loan and the write.
+      controller.abort(this.reason ?? new Error("aborted"));
+      return;
+    }
+    this.#written = true;
+    this.#stage = "request";
+    if (this.#options.body === null || this.#options.body === undefined) return;
+    this.#movedAt = now();
+    this.#pool.wheel.arm(this, this.#settings.bodyTimeoutMs);
+  }
+
+  onBodySent(chunk: Buffer): void {
+    this.#movedAt = now();
+    this.#handler.onBodySent?.(chunk);
+  }
+
+  onRequestSent(): void {
+    this.#sent = true;
+    if (this.#stage === "request") {
+      this.#stage = "response_header";
+      if (this.#options.body !== null && this.#options.body !== undefined) {
+        this.#pool.wheel.arm(this, this.#settings.responseHeaderTimeoutMs);
+      }
+    }
+    this.#handler.onRequestSent?.();
+  }
+
+  onResponseStarted(): void {
+    this.#answered = true;
+    this.#handler.onResponseStarted?.();
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: ResponseHeaders,
+    statusText?: string,
+  ): void {
+    if (this.#stage === "done") return;
+    this.rawHeaders = controller.rawHeaders ?? null;
+    if (status >= 200) this.#onFinalHeader(status, headers);
+    else if (++this.#interim > maxInterimResponses) {
+      return this.#fail(new InterimResponsesError(this.#pool.origin, this.#interim), "error");
+    }
+    this.#handler.onResponseStart?.(this, status, headers, statusText);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#stage === "drain") {
+      this.#drained += chunk.length;
+      if (this.#drained > drainLimitBytes) this.#endDrain("aborted");
+      return;
+    }
+    if (this.#stage === "done") return;
+    this.#movedAt = now();
+    this.#handler.onResponseData?.(this, chunk);
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
+    if (this.#stage === "drain") return this.#endDrain(this.#reasonToClose());
+    if (this.#stage === "done") return;
+    this.rawTrailers = controller.rawTrailers ?? null;
+    // First the connection, then the caller: who asks for the next request at once gets this one (Go's rule).
+    this.#settle(this.#reasonToClose());
+    this.#record("");
+    try {
+      this.#handler.onResponseEnd?.(this, trailers);
+    } catch (error) {
+      this.#handler.onResponseError?.(this, toError(error));
+    }
+  }
+
+  onRequestUpgrade(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: ResponseHeaders,
+    socket: Duplex,
+  ): void {
+    this.rawHeaders = controller.rawHeaders ?? null;
+    this.#status = status;
+    const conn = this.#leaveConn();
+    if (conn?.http2 === true) socket.once("close", () => this.#pool.release(conn));
+    else if (conn !== undefined) this.#pool.detach(conn);
+    this.#settle(undefined);
+    this.#record("");
+    this.#handler.onRequestUpgrade?.(this, status, headers, socket);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#stage === "drain") return this.#endDrain("error");
+    const conn = this.#conn;
+    if (this.#stage === "done" || conn === undefined) return;
+    if (this.#pool.closedBy !== undefined) return this.#fail(this.#pool.closedBy, "error");
+    if (!this.#written && isRefusedByUndici(error)) return this.#onRefusedByUndici(conn, error);
+    const attempt: FailedAttempt = {
+      options: this.#options,
+      error,
+      reused: conn.reused,
+      written: this.#written,
+      answered: this.#answered,
+    };
+    if (mayReplay(attempt) && this.#replays < this.#settings.maxReplays) return this.#replay();
+    this.#fail(error, "error");
+  }
+
+  /** The connection has no room for it after all; nothing was sent. */
+  onUnsent(): void {
+    this.#leaveAttempt(undefined);
+    this.#acquireAgain();
+  }
+
+  // Inside
+
+  #onFinalHeader(status: number, headers: ResponseHeaders): void {
+    this.#status = status;
+    this.#stage = "body";
+    this.#movedAt = now();
+    this.#headerMs = this.#movedAt - this.#startedAt;
+    // The header's deadline still stands. It finds out how long the body has been still, if it comes first.
+    const { bodyTimeoutMs, responseHeaderTimeoutMs } = this.#settings;
+    if (!this.armed || bodyTimeoutMs < responseHeaderTimeoutMs) this.#pool.wheel.arm(this, bodyTimeoutMs);
+    const conn = this.#conn;
+    if (conn === undefined || conn.http2) return;
+    const { connection, "keep-alive": keepAlive } = headers;
+    if (connection !== undefined) this.#serverCloses = /\bclose\b/i.test(String(connection));
+    conn.hintMs = keepAlive === undefined ? Infinity : readKeepAliveHint(String(keepAlive));
+  }
+
+  #onHeaderDeadline(): void {
+    const { responseHeaderTimeoutMs, bodyTimeoutMs } = this.#settings;
+    const socket = this.#conn?.socket;
+    if (socket !== undefined && socket.writableLength > 0) {
+      // A body given in one piece counts as sent when the kernel has not taken it all: the wait has not begun yet.
+      const uploaded = socket.bytesWritten - socket.writableLength;
+      if (uploaded > this.#uploaded) {
+        this.#uploaded = uploaded;
+        this.#pool.wheel.arm(this, bodyTimeoutMs);
+        return;
+      }
+      return this.#timeOut(new RequestBodyTimeoutError(this.#pool.origin, bodyTimeoutMs));
+    }
+    this.#timeOut(new ResponseHeaderTimeoutError(this.#pool.origin, responseHeaderTimeoutMs));
+  }
+
+  /** Whether a body moved since the deadline was armed; then the rest of the time is armed. */
+  #stillMoving(): boolean {
+    const restMs = this.#movedAt + this.#settings.bodyTimeoutMs - now();
+    if (restMs <= 0) return false;
+    this.#pool.wheel.arm(this, restMs);
+    return true;
+  }
+
+  #timeOut(error: Error & { readonly phase: Phase }): void {
+    this.#pool.countTimeout(error.phase);
+    this.#fail(error, "error");
+  }
+
+  #onRefusedByUndici(conn: Connection, error: Error): void {
+    this.#leaveAttempt(conn.gone ? "error" : undefined);
+    // undici knows no `Expect`; such a request goes over node:http, on a connection of its own.
+    if (expectsContinue(this.#options)) {
+      this.bare = true;
+      this.#acquireAgain();
+    } else this.#fail(error, undefined);
+  }
+
+  #replay(): void {
+    this.#replays += 1;
+    this.#pool.countReplay();
+    this.#leaveAttempt("stale");
+    this.fresh = true;
+    this.#acquireAgain();
+  }
+
+  #acquireAgain(): void {
+    this.#stage = "queue";
+    this.#inner = undefined;
+    this.#sent = false;
+    this.#pool.acquire(this);
+  }
+
+  #worthDraining(): boolean {
+    const conn = this.#conn;
+    if (conn === undefined || conn.http2 || conn.gone || this.bare || this.#serverCloses || !this.#sent) return false;
+    return this.#settings.keepAlive;
+  }
+
+  #drain(reason: Error): void {
+    this.#stage = "drain";
+    this.#markRead();
+    this.#contextEnd?.[Symbol.dispose]();
+    this.#record(errorType(reason));
+    this.#pool.wheel.arm(this, drainLimitMs);
+    this.#handler.onResponseError?.(this, reason);
+    if (this.paused) {
+      this.paused = false;
+      this.#inner?.resume();
+    }
+  }
+
+  #endDrain(close: CloseReason | undefined): void {
+    const inner = this.#inner;
+    this.#settle(close);
+    if (close === "aborted") inner?.abort(this.reason ?? new Error("aborted"));
+  }
+
+  #fail(error: Error, close: CloseReason | undefined): void {
+    const inner = this.#inner;
+    this.reason ??= error;
+    if (this.queued) this.#pool.leave(this);
+    if (close === "error") this.#pool.lastError = { at: Date.now(), message: error.message };
+    this.#settle(close);
+    inner?.abort(error);
+    this.#record(errorType(error));
+    this.#handler.onResponseError?.(this, error);
+  }
+
+  /** Ends the exchange's hold on everything: connection, timer, context. */
+  #settle(close: CloseReason | undefined): void {
+    this.#stage = "done";
+    this.#pool.wheel.cancel(this);
+    this.#markRead();
+    this.#contextEnd?.[Symbol.dispose]();
+    this.#leaveAttempt(close);
+  }
+
+  #leaveAttempt(close: CloseReason | undefined): void {
+    const conn = this.#leaveConn();
+    if (conn !== undefined) this.#pool.release(conn, close);
+  }
+
+  #leaveConn(): Connection | undefined {
+    const conn = this.#conn;
+    if (conn === undefined) return undefined;
+    this.#conn = undefined;
+    this.#pool.inFlight -= 1;
+    return conn;
+  }
+
+  #reasonToClose(): CloseReason | undefined {
+    if (this.#serverCloses) return "server_close";
+    // The answer came before the request had gone out: the rest of it would be read as the next request.
+    if (!this.#sent) return "aborted";
+    return this.bare || this.#options.reset === true ? "single_use" : undefined;
+  }
+
+  #reportUnread(): void {
+    if (this.#unread) return;
+    this.#unread = true;
+    this.#pool.unreadBodies += 1;
+    this.#settings.onLeak?.({
+      origin: this.#pool.origin,
+      method: this.#options.method,
+      path: this.#options.path,
+      unreadMs: now() - this.#unreadSince,
+      stack: this.#madeAt?.stack,
+    });
+  }
+
+  #markRead(): void {
+    if (!this.#unread) return;
+    this.#unread = false;
+    this.#pool.unreadBodies -= 1;
+  }
+
+  #record(error: string): void {
+    this.#pool.active -= 1;
+    const times = { durationMs: now() - this.#startedAt, headerMs: this.#headerMs };
+    this.#pool.instruments.finished(this.#options.method, this.#status, error, times);
+  }
+}
+
+function isRefusedByUndici(error: Error): boolean {
+  return "code" in error && (error.code === "UND_ERR_INVALID_ARG" || error.code === "UND_ERR_NOT_SUPPORTED");
+}
+
+/** The seconds of `Keep-Alive: timeout=N` in milliseconds; `Infinity` without. */
+function readKeepAliveHint(value: string): number {
+  const seconds = /timeout\s*=\s*"?(\d{1,9})/i.exec(value)?.[1];
+  return seconds === undefined ? Infinity : Number(seconds) * 1_000;
+}
+
+/** The low-cardinality name of a failure: its code where it has one, else its class. */
+function errorType(error: Error): string {
+  return "code" in error && typeof error.code === "string" ? error.code : error.name;
+}

@@ -1,0 +1,24 @@
+/** Outgoing HTTP: one `Transport` for the whole program. */
+
+export type { CloseReason } from "./connection.ts";
+export type { ProxyRule } from "./dial/proxy-rule.ts";
+export {
+  BodyTimeoutError,
+  ClientError,
+  DialTimeoutError,
+  InterimResponsesError,
+  PoolFullError,
+  PoolTimeoutError,
+  ProxyConnectError,
+  RequestBodyTimeoutError,
+  ResponseHeaderTimeoutError,
+  TlsHandshakeTimeoutError,
+  TooManyHostsError,
+  TransportClosedError,
+  type Phase,
+  type PoolSnapshot,
+} from "./errors.ts";
+export type { LeakedBody } from "./request-settings.ts";
+export { Transport } from "./transport.ts";
+export type { PropagationOptions, ReplayOptions, TransportOptions } from "./transport-options.ts";
+export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.ts";

@@ -1,0 +1,36 @@
+/** What a request needs to know of its transport's options, in milliseconds; one object for all requests alike. */
+
+import type { Dispatcher } from "undici";
+
+/** A response body that its caller got and did not read. Published on `sluice.client.body.leaked`. */
+export interface LeakedBody {
+  readonly origin: string;
+  readonly method: string;
+  readonly path: string;
+  /** How long nobody has read on, in milliseconds. */
+  readonly unreadMs: number;
+  /** Where the request was made; only recorded while `leakAfter` is set. */
+  readonly stack: string | undefined;
+}
+
+export interface RequestSettings {
+  readonly responseHeaderTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly expectContinueTimeoutMs: number;
+  /** How long a body may stand unread before it is counted, and reported if `onLeak` is there. */
+  readonly unreadAfterMs: number;
+  readonly maxReplays: number;
+  readonly keepAlive: boolean;
+  readonly onLeak: ((leak: LeakedBody) => void) | undefined;
+}
+
+/** The settings with a request's own timeouts put in. As in undici, 0 means none. */
+export function settingsFor(base: RequestSettings, options: Dispatcher.DispatchOptions): RequestSettings {
+  const { headersTimeout, bodyTimeout } = options;
+  if (headersTimeout == null && bodyTimeout == null) return base;
+  return {
+    ...base,
+    responseHeaderTimeoutMs: headersTimeout == null ? base.responseHeaderTimeoutMs : headersTimeout || Infinity,
+    bodyTimeoutMs: bodyTimeout == null ? base.bodyTimeoutMs : bodyTimeout || Infinity,
+  };
+}

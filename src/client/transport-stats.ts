@@ -1,0 +1,112 @@
+/**
+ * What a transport looks like at one moment: immutable plain numbers, limits beside levels.
+ *
+ * Every count is kept where its state changes; nothing here asks a connection anything.
+ */
+
+import { closeReasons, type CloseReason } from "./connection.ts";
+import type { Phase } from "./errors.ts";
+import type { Pool } from "./pool.ts";
+
+/** The counts that a transport and each of its origins have. Levels first, then totals since the start. */
+export interface PoolCounts {
+  /** Open connections that wait for reuse. */
+  readonly idle: number;
+  /** Open connections that carry a request. */
+  readonly inUse: number;
+  /** Dials under way. */
+  readonly connecting: number;
+  /** Requests that wait for a connection. */
+  readonly waiting: number;
+  /** Requests that hold a connection. */
+  readonly inFlight: number;
+  /** Connections handed to the user by an upgrade or `CONNECT`, and still open. They count against no limit. */
+  readonly upgraded: number;
+  /** Response bodies that nobody has read on from for `leakAfter`, or 30 s. */
+  readonly unreadBodies: number;
+  readonly opened: number;
+  /** Requests that got a connection which had served before. */
+  readonly reused: number;
+  readonly closed: Readonly<Record<CloseReason, number>>;
+  /** Requests sent again because their connection was stale. */
+  readonly replays: number;
+  /** Requests sent again by the `retry` option. */
+  readonly retries: number;
+  readonly timeouts: Readonly<Partial<Record<Phase, number>>>;
+  /** How often a request waited because no connection was free. */
+  readonly waitCount: number;
+  /** How long they waited in all, in milliseconds. */
+  readonly waitDuration: number;
+  /** How long the one has waited that waits for longest, in milliseconds. */
+  readonly oldestWait: number;
+}
+
+/** One origin at one moment. */
+export interface OriginStats extends PoolCounts {
+  readonly origin: string;
+  readonly limits: {
+    readonly maxConnsPerHost: number;
+    readonly maxIdleConnsPerHost: number;
+    readonly maxWaitersPerHost: number;
+  };
+  readonly lastError: { readonly at: Date; readonly message: string } | undefined;
+}
+
+/** A transport at one moment. Totals include origins that have been forgotten since. */
+export interface TransportStats extends PoolCounts {
+  readonly name: string;
+  readonly limits: { readonly maxConns: number; readonly maxIdleConns: number; readonly maxHosts: number };
+  readonly origins: readonly OriginStats[];
+}
+
+/** Sums that can grow while origins come and go. */
+type Sums = { -readonly [Key in keyof PoolCounts]: PoolCounts[Key] } & {
+  closed: Record<CloseReason, number>;
+  timeouts: Partial<Record<Phase, number>>;
+};
+
+const plainCounts = [
+  "idle",
+  "inUse",
+  "connecting",
+  "waiting",
+  "inFlight",
+  "upgraded",
+  "unreadBodies",
+  "opened",
+  "reused",
+  "replays",
+  "retries",
+  "waitCount",
+] as const;
+
+/** The counts of a pool, as they are now. */
+export function describeOrigin(pool: Pool): OriginStats {
+  const { maxConnsPerHost, maxIdleConnsPerHost, maxWaitersPerHost } = pool.limits;
+  const { lastError } = pool;
+  const sums = emptySums();
+  addPool(sums, pool);
+  return Object.freeze({
+    origin: pool.origin,
+    ...sums,
+    limits: { maxConnsPerHost, maxIdleConnsPerHost, maxWaitersPerHost },
+    lastError: lastError && { at: new Date(lastError.at), message: lastError.message },
+  });
+}
+
+export function emptySums(): Sums {
+  const zeros = Object.fromEntries(plainCounts.map((key) => [key, 0]));
+  const closed = Object.fromEntries(closeReasons.map((reason) => [reason, 0]));
+  return { ...zeros, closed, timeouts: {}, waitDuration: 0, oldestWait: 0 } as Sums;
+}
+
+/** Adds what a pool has counted, and its levels. */
+export function addPool(sums: Sums, pool: Pool): void {
+  for (const key of plainCounts) sums[key] += pool[key];
+  for (const reason of closeReasons) sums.closed[reason] += pool.closed[reason];
+  for (const [phase, count] of Object.entries(pool.timeouts) as [Phase, number][]) {
+    sums.timeouts[phase] = (sums.timeouts[phase] ?? 0) + count;
+  }
+  sums.waitDuration += pool.waitDurationMs;
+  sums.oldestWait = Math.max(sums.oldestWait, pool.oldestWaitMs);
+}

@@ -1,0 +1,145 @@
+/**
+ * The owner of a program's outgoing connections.
+ *
+ * Go's `http.Transport` on undici's HTTP: every limit is an option, every wait has a bound, every phase is timed, and
+ * all of it can be read from `stats()`. It is an undici `Dispatcher`, so whatever takes one takes it; `agent()` gives
+ * the same limits and the same books to what is built on `node:http`, and `install()` to code that nobody edits.
+ */
+
+import { channel } from "node:diagnostics_channel";
+import { Dispatcher, Dispatcher1Wrapper } from "undici";
+import { context } from "../core/context.ts";
+import { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { resolveOptions } from "../core/options.ts";
+import { TransportClosedError } from "./errors.ts";
+import { Exchange } from "./exchange.ts";
+import { OriginPools } from "./origin-pools.ts";
+import { settingsFor, type LeakedBody, type RequestSettings } from "./request-settings.ts";
+import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
+import type { TransportStats } from "./transport-stats.ts";
+import { toError } from "./to-error.ts";
+import { wireOptions } from "./wire-options.ts";
+
+const leakChannel = channel("sluice.client.body.leaked");
+/** undici passes null where a request has no controller; its types leave that out. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+const noController = null as unknown as Dispatcher.DispatchController;
+/** How long a body stands unread before it counts as such, when nobody asked to be told. */
+const unreadAfterMs = 30_000;
+
+type DispatchOptions = Dispatcher.DispatchOptions;
+type DispatchHandler = Dispatcher.DispatchHandler;
+
+/**
+ * Owns pools of connections, one for each origin, within the limits of {@link TransportOptions}.
+ *
+ * Make one for the whole program and keep it; `close()` it at the end. `await using` works as well.
+ */
+export class Transport extends Dispatcher implements AsyncDisposable {
+  readonly options: Readonly<ResolvedTransportOptions>;
+  readonly #pools: OriginPools;
+  readonly #settings: RequestSettings;
+  readonly #legacy: Dispatcher = new Dispatcher1Wrapper(this);
+  /** Set by `close()` and `abort()`: the end of it all. */
+  #end: Promise<void> | undefined;
+
+  /** @throws {OptionError} an option is unknown, out of range or contradicts another */
+  constructor(options: TransportOptions = {}) {
+    super();
+    this.options = resolveOptions("Transport", transportOptions, options);
+    this.#pools = new OriginPools(this.options, new DeadlineWheel());
+    this.#settings = settingsOf(this.options);
+  }
+
+  /**
+   * Sends a request; the lowest level, and undici's. The handler gets its controller at once and hears of every step.
+   *
+   * Never throws for a request that cannot be sent: that goes to `handler.onResponseError`, as all errors do.
+   */
+  override dispatch(options: DispatchOptions, handler: DispatchHandler): boolean {
+    // Built-in fetch of Node 24 brings a handler of undici 7: through the wrapper, one transport serves both.
+    if (typeof handler.onRequestStart !== "function") return this.#legacy.dispatch(options, handler);
+    try {
+      if (this.#end !== undefined) throw new TransportClosedError();
+      const { upstream } = this.options;
+      if (upstream !== undefined) return upstream.dispatch(options, handler);
+      const pool = this.#pools.poolFor(options);
+      const current = context();
+      const sent = wireOptions(options, pool.route, current);
+      new Exchange(pool, sent, handler, settingsFor(this.#settings, options)).start(current);
+    } catch (error) {
+      if (handler.onResponseError === undefined) throw error;
+      handler.onResponseError(noController, toError(error));
+      return false;
+    }
+    return true;
+  }
+
+  /** What the pools look like now: immutable, limits beside levels. */
+  stats(): TransportStats {
+    return this.#pools.stats();
+  }
+
+  /**
+   * Opens connections before they are needed: until `count` to `origin` are idle or on their way, as far as the limits
+   * allow. Resolves to how many were opened; why a dial failed is in `stats()` as `lastError`.
+   */
+  async prewarm(origin: string | URL, count: number): Promise<number> {
+    if (this.#end !== undefined) throw new TransportClosedError();
+    return this.#pools.poolFor({ origin }).prewarm(count);
+  }
+
+  /** Closes what is idle, and what falls idle before the next request to its origin (Go's CloseIdleConnections). */
+  closeIdleConnections(): void {
+    this.#pools.closeIdle();
+  }
+
+  /** Takes no new requests, lets those under way end, and resolves when the last connection has closed. */
+  override close(): Promise<void>;
+  override close(callback: () => void): void;
+  override close(callback?: () => void): Promise<void> | void {
+    this.#end ??= this.#pools.drain();
+    if (callback === undefined) return this.#end;
+    void this.#end.then(callback);
+  }
+
+  /** Ends every request with `reason` now, and resolves when the last connection has closed. */
+  abort(reason: Error = new TransportClosedError()): Promise<void> {
+    this.#end = this.#pools.abort(reason);
+    return this.#end;
+  }
+
+  /** undici's name for {@link abort}. */
+  override destroy(): Promise<void>;
+  override destroy(error: Error | null): Promise<void>;
+  override destroy(callback: () => void): void;
+  override destroy(error: Error | null, callback: () => void): void;
+  override destroy(error?: Error | null | (() => void), callback?: () => void): Promise<void> | void {
+    const then = typeof error === "function" ? error : callback;
+    const ended = this.abort(error instanceof Error ? error : undefined);
+    if (then === undefined) return ended;
+    void ended.then(then);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function settingsOf(options: Readonly<ResolvedTransportOptions>): RequestSettings {
+  const looksForLeaks = options.leakAfter !== Infinity;
+  return {
+    responseHeaderTimeoutMs: options.responseHeaderTimeout,
+    bodyTimeoutMs: options.bodyTimeout,
+    expectContinueTimeoutMs: options.expectContinueTimeout,
+    unreadAfterMs: looksForLeaks ? options.leakAfter : unreadAfterMs,
+    maxReplays: options.replay.attempts,
+    keepAlive: options.keepAlive,
+    onLeak: looksForLeaks ? (leak) => reportLeak(leak, options.onLeak) : undefined,
+  };
+}
+
+function reportLeak(leak: LeakedBody, onLeak: ((leak: LeakedBody) => void) | undefined): void {
+  leakChannel.publish(leak);
+  onLeak?.(leak);
+}

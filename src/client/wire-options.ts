@@ -1,0 +1,67 @@
+/**
+ * What undici is given for a request: the caller's own options, or a copy where something has to differ.
+ *
+ * The common request is passed on untouched. A copy is made to silence undici's timers where the caller set them
+ * (ours keep them to the tick), to keep the connection of a HEAD (undici closes it for fear of servers that send a
+ * body; our connections are watched for that), and for a forward proxy.
+ */
+
+import type { Dispatcher } from "undici";
+import { background, traceparentKey, type Context } from "../core/context.ts";
+import { withHeaders } from "./request-headers.ts";
+
+type DispatchOptions = Dispatcher.DispatchOptions;
+
+/** How requests to one origin differ from what their callers wrote. */
+export interface Route {
+  readonly origin: string;
+  /** Set when requests go to an HTTP proxy in absolute form, with the value of `Proxy-Authorization` if it wants one. */
+  readonly forward: { readonly authorization: string | undefined } | undefined;
+  readonly keepAlive: boolean;
+  /** Whether `traceparent` is sent on. */
+  readonly trace: boolean;
+  /** Whether the time left is told, because this origin is one of ours. */
+  readonly deadline: boolean;
+}
+
+/** The options to send. `context` is the caller's. */
+export function wireOptions(options: DispatchOptions, route: Route, context: Context): DispatchOptions {
+  const added = addedHeaders(options, route, context);
+  const { method, reset, headersTimeout, bodyTimeout } = options;
+  const closes = route.keepAlive ? reset : true;
+  const keepsHead = closes === undefined && method === "HEAD" ? false : closes;
+  if (
+    added === undefined &&
+    keepsHead === reset &&
+    headersTimeout == null &&
+    bodyTimeout == null &&
+    route.forward === undefined
+  ) {
+    return options;
+  }
+  return {
+    ...options,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    ...(keepsHead !== undefined && { reset: keepsHead }),
+    ...(added !== undefined && { headers: withHeaders(options.headers, added) }),
+    ...(route.forward !== undefined && { path: absolutePath(route.origin, options.path) }),
+  };
+}
+
+function addedHeaders(options: DispatchOptions, route: Route, context: Context): Record<string, string> | undefined {
+  if (context === background && route.forward === undefined) return undefined;
+  const added: Record<string, string> = {};
+  const traceparent = route.trace ? context.value(traceparentKey) : undefined;
+  if (traceparent !== undefined) added["traceparent"] = traceparent;
+  if (route.deadline && context.deadline !== Infinity) {
+    added["x-request-timeout-ms"] = String(Math.floor(context.remaining()));
+  }
+  const authorization = route.forward?.authorization;
+  if (authorization !== undefined && options.method !== "CONNECT") added["proxy-authorization"] = authorization;
+  return Object.keys(added).length === 0 ? undefined : added;
+}
+
+function absolutePath(origin: string, path: string): string {
+  return path.startsWith("/") ? `${origin}${path}` : path;
+}
