@@ -90,7 +90,8 @@ export class Scope extends RingNode {
     this.#timeoutMs = limits.deadline < inherited ? limits.timeoutMs : Infinity;
     this.root = parent === undefined || isRoot ? this : parent.root;
     if (parent === undefined) return;
-    if (parent.done) {
+    // Not asked of the clock: a deadline that the parent has missed, the child misses too.
+    if (parent.#done) {
       this.#endedBy = parent.#endedBy ?? parent;
       this.#close(parent.#code, undefined);
       return;
@@ -116,20 +117,21 @@ export class Scope extends RingNode {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.done) this.#controller.abort(this.cause);
-      else this.#watchDeadline();
+      this.#watchDeadline();
+      // Ended while there was no controller to tell.
+      if (this.#done && !this.#controller.signal.aborted) this.#controller.abort(this.cause);
     }
     return this.#controller.signal;
   }
 
   onDone(fn: (cause: unknown) => void): Disposable {
     const listener = new Listener(fn);
-    if (this.done) {
+    this.#watchDeadline();
+    if (this.#done) {
       queueMicrotask(() => listener.notify(this.cause));
     } else {
       this.#listeners ??= new RingNode();
       append(this.#listeners, listener);
-      this.#watchDeadline();
     }
     return listener;
   }
@@ -196,12 +198,18 @@ export class Scope extends RingNode {
     return parent;
   }
 
+  /** Sees to it that the deadline ends the scope by itself. One that has passed already does so here. */
   #watchDeadline(): void {
-    if (this.deadline === Infinity) return;
+    if (this.#done || this.deadline === Infinity) return;
     const owner = this.#deadlineOwner();
     if (owner.#timer !== undefined) return;
+    const leftMs = owner.deadline - now();
+    if (leftMs <= 0) {
+      this.expire();
+      return;
+    }
     owner.#timer = new ScopeTimer(owner);
-    deadlines.arm(owner.#timer, owner.deadline - now());
+    deadlines.arm(owner.#timer, leftMs);
   }
 
   #follow(signal: AbortSignal): void {

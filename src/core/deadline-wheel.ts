@@ -1,9 +1,11 @@
 /**
  * One coarse timer for thousands of deadlines.
  *
- * Nearly every deadline of a server is cancelled before it is reached, so arming and cancelling must cost nothing and
- * firing may cost something: a hashed wheel of linked timers, where each slot holds those due at its tick, whatever
- * the revolution. A native timer is set only for the next slot in use, so an idle wheel does not wake the process.
+ * Nearly every deadline of a server is cancelled before it is reached, so arming and cancelling must cost next to
+ * nothing and firing may cost something. Arming therefore does not even read the clock (60 ns on some machines): the
+ * timer waits in a ring of new ones until the next wake-up, half a tick later at most, and most are cancelled by then.
+ * Those that remain move to a hashed wheel, where each slot holds the timers due at its tick, whatever the revolution.
+ * A native timer is set only for the next slot in use, so a wheel with nothing due soon does not wake the process.
  * It is not for precision: a deadline is met up to one tick late.
  */
 
@@ -11,14 +13,35 @@ import { systemClock, type Clock } from "./clock.ts";
 import { throwLater } from "./outside.ts";
 import { append, isLinked, RingNode, unlink } from "./ring.ts";
 
+/** `WheelNode.dueAt` while not armed. */
+const notArmed = -1;
+/** `WheelNode.dueAt` while in the ring of new timers. */
+const notPlaced = 0;
+
+/**
+ * What the wheel keeps of a timer. It is not the timer itself, since the wheel is slowed down threefold if its nodes
+ * are of as many classes as there are kinds of timers.
+ */
+class WheelNode extends RingNode {
+  readonly timer: WheelTimer;
+  delayMs = 0;
+  /** The step at which it is due; `notArmed` or `notPlaced` before. */
+  dueAt: number = notArmed;
+
+  constructor(timer: WheelTimer) {
+    super();
+    this.timer = timer;
+  }
+}
+
 /** A deadline that can be armed on a {@link DeadlineWheel}. Extend it; arming and cancelling allocate nothing. */
-export abstract class WheelTimer extends RingNode {
-  /** @internal The tick at which it is due. Kept at -1 while not armed. */
-  wheelTick = -1;
+export abstract class WheelTimer {
+  /** @internal */
+  readonly wheelNode: WheelNode = new WheelNode(this);
 
   /** Whether it is waiting for its deadline. `false` again once `onDeadline` runs. */
   get armed(): boolean {
-    return this.wheelTick >= 0;
+    return this.wheelNode.dueAt !== notArmed;
   }
 
   /** Called once the deadline has passed. What it throws becomes an uncaught exception; other timers still fire. */
@@ -28,7 +51,7 @@ export abstract class WheelTimer extends RingNode {
 /** How a {@link DeadlineWheel} keeps time. */
 export interface DeadlineWheelOptions {
   /**
-   * Length of one tick in milliseconds: the most that a deadline is met too late on an idle event loop.
+   * The most, in milliseconds, that a deadline is met too late on an idle event loop.
    *
    * @default 10
    */
@@ -39,35 +62,36 @@ export interface DeadlineWheelOptions {
 
 const slotCount = 1_024;
 const slotMask = slotCount - 1;
-/** A wake-up later than this many ticks means that the event loop was blocked. */
-const blockedTicks = 2;
 
 /**
- * Keeps timers in slots by the tick at which they are due.
+ * Time goes in steps of half a tick: a timer loses up to one step while it is new, and up to one in its slot.
  *
- * Invariants: an armed timer is in slot `wheelTick & slotMask` (or in the ring of those about to fire), and
- * `wheelTick > #tick`, the last tick swept. While `size > 0` a wake-up is planned at `#wakeTick`, not later than the
- * earliest `wheelTick` and not later than one revolution. `#sweep` is the only place that fires.
+ * Invariants: an armed timer is in `#fresh` with `dueAt === notPlaced`, or in slot `dueAt & slotMask` with
+ * `dueAt > #step`, or in `#due`, which is empty outside a sweep. While `size > 0` a wake-up is planned for `#wakeAtMs`:
+ * within a step if there are new timers, not later than the earliest slot in use, and within a revolution. `#sweep` is
+ * the only place that fires.
  */
 export class DeadlineWheel {
-  readonly #tickMs: number;
+  readonly #stepMs: number;
   readonly #clock: Clock;
   readonly #slots: readonly RingNode[] = Array.from({ length: slotCount }, () => new RingNode());
-  /** Those that the sweep under way has found due and not fired yet. */
+  readonly #fresh = new RingNode();
   readonly #due = new RingNode();
   #size = 0;
-  /** The last tick swept. */
-  #tick = 0;
-  /** The tick of the planned wake-up; `Infinity` when none is; -1 during a sweep, which plans the next one itself. */
-  #wakeTick = Infinity;
+  /** The last step swept. */
+  #step = 0;
+  #wakeAtMs = Infinity;
   #callOff: (() => void) | undefined;
+  /** Whether the next wake-up is near enough for new timers; also during a sweep, which plans the next one itself. */
+  #wakesSoon = false;
 
   constructor(options: DeadlineWheelOptions = {}) {
-    this.#tickMs = options.tickMs ?? 10;
-    if (!(this.#tickMs > 0 && this.#tickMs < Infinity)) {
-      throw new RangeError(`tickMs must be a length above 0 in milliseconds; got ${this.#tickMs}`);
+    const { tickMs = 10, clock = systemClock } = options;
+    if (!(tickMs > 0 && tickMs < Infinity)) {
+      throw new RangeError(`tickMs must be a length above 0 in milliseconds; got ${tickMs}`);
     }
-    this.#clock = options.clock ?? systemClock;
+    this.#stepMs = tickMs / 2;
+    this.#clock = clock;
   }
 
   /** How many timers are armed. */
@@ -77,108 +101,134 @@ export class DeadlineWheel {
 
   /** Calls `timer.onDeadline` after `delayMs`, never earlier. Armed already, it starts anew; `Infinity` cancels. */
   arm(timer: WheelTimer, delayMs: number): void {
-    const now = this.#clock.now();
-    if (timer.wheelTick >= 0) unlink(timer);
-    else this.#size += 1;
-    const due = Math.ceil((now + Math.max(delayMs, 0)) / this.#tickMs);
-    if (!(due < Infinity)) {
-      timer.wheelTick = -1;
-      this.#size -= 1;
+    const node = timer.wheelNode;
+    if (!(delayMs < Infinity)) {
+      if (Number.isNaN(delayMs)) throw new RangeError("delayMs must be a number of milliseconds; got NaN");
+      this.cancel(timer);
       return;
     }
-    // Alone on the wheel, there is nothing to sweep between the last sweep and now.
-    if (this.#size === 1 && this.#wakeTick === Infinity) this.#tick = Math.floor(now / this.#tickMs);
-    const tick = due > this.#tick ? due : this.#tick + 1;
-    timer.wheelTick = tick;
-    append(this.#slotOf(tick), timer);
-    if (tick < this.#wakeTick) this.#planWake(tick, now);
+    if (node.dueAt === notArmed) this.#size += 1;
+    else unlink(node);
+    node.dueAt = notPlaced;
+    node.delayMs = delayMs;
+    append(this.#fresh, node);
+    if (!this.#wakesSoon) this.#wakeSoon();
   }
 
   /** Forgets the deadline. Not armed, it does nothing. */
   cancel(timer: WheelTimer): void {
-    if (timer.wheelTick < 0) return;
-    timer.wheelTick = -1;
+    const node = timer.wheelNode;
+    if (node.dueAt === notArmed) return;
+    node.dueAt = notArmed;
     this.#size -= 1;
-    unlink(timer);
+    unlink(node);
   }
 
   /** Cancels all timers; none of them fires. The wheel may be used again. */
   close(): void {
-    for (const slot of [this.#due, ...this.#slots]) {
-      while (isLinked(slot)) this.cancel(timerOf(slot.ringNext));
+    for (const ring of [this.#fresh, this.#due, ...this.#slots]) {
+      for (let node = firstOf(ring); node !== undefined; node = firstOf(ring)) this.cancel(node.timer);
     }
     this.#callOff?.();
     this.#callOff = undefined;
-    this.#wakeTick = Infinity;
+    this.#wakeAtMs = Infinity;
+    this.#wakesSoon = false;
   }
 
-  #slotOf(tick: number): RingNode {
-    // A mask needs 32 bits: ticks of 10 ms fill them after 248 days, and wrap around to the same slots.
-    const slot = this.#slots[tick & slotMask];
-    if (slot === undefined) throw new Error("unreachable: the mask keeps the index below slotCount");
+  #slotAt(step: number): RingNode {
+    // A mask takes 32 bits: steps of 5 ms fill them after 248 days, and wrap around to the same slots.
+    const slot = this.#slots[step & slotMask];
+    if (slot === undefined) throw new RangeError(`step ${step} has no slot`);
     return slot;
   }
 
-  #planWake(tick: number, now: number): void {
+  #wakeSoon(): void {
+    this.#wakesSoon = true;
+    const now = this.#clock.now();
+    if (this.#wakeAtMs > now + this.#stepMs) this.#planWake(now + this.#stepMs, now);
+  }
+
+  #planWake(atMs: number, now: number): void {
     this.#callOff?.();
-    this.#wakeTick = Math.min(tick, Math.floor(now / this.#tickMs) + slotCount);
-    this.#callOff = this.#clock.wakeAfter(Math.max(1, Math.ceil(this.#wakeTick * this.#tickMs - now)), this.#wake);
+    this.#wakeAtMs = atMs;
+    this.#callOff = this.#clock.wakeAfter(Math.max(1, Math.ceil(atMs - now)), this.#wake);
   }
 
   readonly #wake = (): void => {
-    const lateMs = this.#clock.now() - this.#wakeTick * this.#tickMs;
-    this.#wakeTick = -1;
-    if (lateMs > blockedTicks * this.#tickMs) {
-      // The loop was blocked: answers that arrived in time still wait in the poll phase, and may cancel their
-      // deadlines there (undici#3410).
-      this.#callOff = this.#clock.wakeAfterPoll(this.#sweep);
-    } else this.#sweep();
+    this.#wakesSoon = true;
+    // More than two ticks late, the loop was blocked: answers that arrived in time still wait in the poll phase, and
+    // may cancel their deadlines there (undici#3410).
+    const blocked = this.#clock.now() - this.#wakeAtMs > 4 * this.#stepMs;
+    if (blocked) this.#callOff = this.#clock.wakeAfterPoll(this.#sweep);
+    else this.#sweep();
   };
 
   readonly #sweep = (): void => {
+    const now = this.#clock.now();
+    const from = this.#step;
+    this.#step = Math.floor(now / this.#stepMs);
     this.#callOff = undefined;
-    const from = this.#tick;
-    const to = Math.floor(this.#clock.now() / this.#tickMs);
-    this.#tick = Math.max(from, to);
-    for (let tick = Math.max(from, to - slotCount) + 1; tick <= to; tick += 1) {
-      moveDue(this.#slotOf(tick), this.#due, to);
+    this.#wakeAtMs = Infinity;
+    this.#wakesSoon = true;
+    for (let step = Math.max(from, this.#step - slotCount) + 1; step <= this.#step; step += 1) {
+      this.#takeDue(this.#slotAt(step));
     }
+    this.#placeFresh(now);
+    this.#fireDue();
+    this.#wakesSoon = isLinked(this.#fresh);
+    if (this.#size > 0) this.#planNext();
+  };
+
+  #takeDue(slot: RingNode): void {
+    let node = slot.ringNext;
+    while (node !== slot) {
+      const next = node.ringNext;
+      // Others are of a later revolution.
+      if (nodeOf(node).dueAt <= this.#step) {
+        unlink(node);
+        append(this.#due, node);
+      }
+      node = next;
+    }
+  }
+
+  #placeFresh(now: number): void {
+    for (let node = firstOf(this.#fresh); node !== undefined; node = firstOf(this.#fresh)) {
+      unlink(node);
+      // From now, though it was armed up to a step earlier: late within the promise, never early.
+      node.dueAt = Math.max(Math.ceil((now + node.delayMs) / this.#stepMs), this.#step + 1);
+      append(this.#slotAt(node.dueAt), node);
+    }
+  }
+
+  #fireDue(): void {
     // One at a time: a timer may cancel or arm any other, also those of this sweep.
-    while (isLinked(this.#due)) {
-      const timer = timerOf(this.#due.ringNext);
-      this.cancel(timer);
+    for (let node = firstOf(this.#due); node !== undefined; node = firstOf(this.#due)) {
+      this.cancel(node.timer);
       try {
-        timer.onDeadline();
+        node.timer.onDeadline();
       } catch (error) {
         throwLater(error);
       }
     }
-    this.#wakeTick = Infinity;
-    if (this.#size > 0) this.#planWake(this.#findNextTick(), this.#clock.now());
-  };
+  }
 
-  /** The next tick whose slot is in use. Its timers may be of a later revolution; then the wake-up finds nothing due. */
-  #findNextTick(): number {
-    let tick = this.#tick + 1;
-    while (!isLinked(this.#slotOf(tick))) tick += 1;
-    return tick;
+  #planNext(): void {
+    let step = this.#step + 1;
+    const last = this.#step + slotCount;
+    while (step < last && !isLinked(this.#slotAt(step))) step += 1;
+    const now = this.#clock.now();
+    const soonest = isLinked(this.#fresh) ? now + this.#stepMs : Infinity;
+    this.#planWake(Math.min(step * this.#stepMs, soonest), now);
   }
 }
 
-function moveDue(slot: RingNode, due: RingNode, tick: number): void {
-  let node = slot.ringNext;
-  while (node !== slot) {
-    const next = node.ringNext;
-    if (timerOf(node).wheelTick <= tick) {
-      unlink(node);
-      append(due, node);
-    }
-    node = next;
-  }
+function firstOf(ring: RingNode): WheelNode | undefined {
+  return isLinked(ring) ? nodeOf(ring.ringNext) : undefined;
 }
 
-/** Only `arm` appends to slots, and it takes nothing but timers. */
-function timerOf(node: RingNode): WheelTimer {
+/** The wheel appends nothing but its nodes to its rings. */
+function nodeOf(node: RingNode): WheelNode {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above; `instanceof` would cost a check per timer
-  return node as WheelTimer;
+  return node as WheelNode;
 }
