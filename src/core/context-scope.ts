@@ -228,13 +228,14 @@ export class Scope extends RingNode {
    */
   #explain(): ContextError {
     const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0;
+    // Not an assignment, which would throw where somebody has frozen `Error`.
+    Reflect.set(Error, "stackTraceLimit", 0);
     try {
       if (this.#code !== "ERR_DEADLINE_EXCEEDED" || this.#timeoutMs === Infinity) return new ContextError(this.#code);
       const given = `The deadline passed: ${this.#timeoutMs} ms were given.`;
       return new ContextError(this.#code, `${given} Give the work more time, or make it do less.`);
     } finally {
-      Error.stackTraceLimit = stackTraceLimit;
+      Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
     }
   }
 
