@@ -295,16 +295,17 @@ test("the native timer is made outside the request that armed first", async () =
   assert.deepEqual(seen, [undefined]);
 });
 
-test("for any order of arming, cancelling and waiting, the wheel does what a naive list of timers does", () => {
+test("for any order of arming, cancelling and waiting, the wheel does what a naive list of timers does", (t) => {
   const seed = Number(process.env["SLUICE_SEED"] ?? Date.now() % 2 ** 31);
   const message = `seed ${seed}`;
+  t.diagnostic(message);
   let state = seed;
   // mulberry32
   const random = (below: number): number => {
     state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below;
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    return (((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * below;
   };
 
   for (let round = 0; round < 40; round += 1) {
