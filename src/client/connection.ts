@@ -14,6 +14,7 @@ import { Client, type Dispatcher } from "undici";
 import { outside } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
+import { Http2Streams, type StreamHandler } from "./http2-streams.ts";
 import type { Pool } from "./pool.ts";
 
 /** Why a connection was closed; the `reason` label of `http_client_connections_closed_total`. */
@@ -29,19 +30,21 @@ export type CloseReason =
   | "shutdown"
   | "upgraded";
 
-/** Every reason, in the order in which stats and metrics show them. */
-export const closeReasons: readonly CloseReason[] = [
-  "idle_timeout",
-  "max_idle",
-  "max_lifetime",
-  "server_close",
-  "stale",
-  "error",
-  "aborted",
-  "single_use",
-  "shutdown",
-  "upgraded",
-];
+/** A count for every reason, in the order in which stats and metrics show them. */
+export function countReasons(): Record<CloseReason, number> {
+  return {
+    idle_timeout: 0,
+    max_idle: 0,
+    max_lifetime: 0,
+    server_close: 0,
+    stale: 0,
+    error: 0,
+    aborted: 0,
+    single_use: 0,
+    shutdown: 0,
+    upgraded: 0,
+  };
+}
 
 /** Closing: nobody may have it any more, and its socket has not told its end yet. */
 export type ConnectionState = "active" | "idle" | "closing" | "closed";
@@ -92,6 +95,7 @@ export class Connection extends WheelTimer {
   newerIdle: Connection | undefined;
 
   #client: Client | undefined;
+  #streams: Http2Streams | undefined;
   #watching = false;
 
   constructor(pool: Pool, dialed: DialedConnection, openedAt: number, retireAt: number) {
@@ -116,10 +120,16 @@ export class Connection extends WheelTimer {
   }
 
   /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */
-  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+  dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void {
     const client = (this.#client ??= outside(() => this.#createClient()));
-    if (this.http2) outside(() => client.dispatch(options, handler));
-    else client.dispatch(options, handler);
+    if (!this.http2) {
+      client.dispatch(options, handler);
+      return;
+    }
+    this.#streams ??= new Http2Streams(client, (capacity) => (this.capacity = Math.min(this.capacity, capacity)));
+    const streams = this.#streams;
+    // The first request starts the session and its timers, which live longer than whoever sent it.
+    outside(() => streams.dispatch(options, handler));
   }
 
   /** Closes now. The pool learns of it from the socket's close event, whoever closed it. */

@@ -22,6 +22,7 @@ import {
 } from "./errors.ts";
 import { expectsContinue, sendExpectContinue } from "./expect-continue.ts";
 import { type FailedAttempt, mayReplay } from "./replay.ts";
+import { withoutHeader } from "./request-headers.ts";
 import type { RequestSettings } from "./request-settings.ts";
 import type { Pool } from "./pool.ts";
 import { toError } from "./to-error.ts";
@@ -51,7 +52,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   rawTrailers: NonNullable<Dispatcher.DispatchController["rawTrailers"]> | null = null;
 
   readonly #pool: Pool;
-  readonly #options: Dispatcher.DispatchOptions;
+  #options: Dispatcher.DispatchOptions;
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #settings: RequestSettings;
   readonly #startedAt = now();
@@ -337,11 +338,12 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
 
   #onRefusedByUndici(conn: Connection, error: Error): void {
     this.#leaveAttempt(conn.gone ? "error" : undefined);
-    // undici knows no `Expect`; such a request goes over node:http, on a connection of its own.
-    if (expectsContinue(this.#options)) {
-      this.bare = true;
-      this.#acquireAgain();
-    } else this.#fail(error, undefined);
+    if (!expectsContinue(this.#options)) return this.#fail(error, undefined);
+    // undici knows `Expect` only for HTTP/2, as an option; over HTTP/1 the request goes by node:http instead, on a
+    // connection of its own.
+    if (conn.http2) this.#options = { ...withoutHeader(this.#options, "expect"), expectContinue: true };
+    else this.bare = true;
+    this.#acquireAgain();
   }
 
   #replay(): void {

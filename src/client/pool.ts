@@ -10,7 +10,7 @@
 
 import { now } from "../core/clock.ts";
 import type { DeadlineWheel } from "../core/deadline-wheel.ts";
-import { Connection, closeReasons, type CloseReason } from "./connection.ts";
+import { Connection, countReasons, type CloseReason } from "./connection.ts";
 import type { DialTarget } from "./dial/dial-target.ts";
 import type { DialedConnection, Dialer } from "./dial/dialer.ts";
 import {
@@ -103,8 +103,7 @@ export class Pool {
     this.route = route;
     this.limits = near.limits;
     this.instruments = instruments;
-    // Every reason is a key from the start, so the cast only says that the list is complete.
-    this.closed = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
+    this.closed = countReasons();
     this.#near = near;
     this.#target = target;
     this.#protocol = target.allowH2 ? "unknown" : "h1";
@@ -189,9 +188,8 @@ export class Pool {
     conn.reused = true;
     // One stream's failure is not the connection's.
     if (close !== undefined && !conn.http2) conn.close(close);
-    if (conn.streams > 0) return;
-    if (conn.gone) return this.#enter(conn, "closing");
-    this.#offer(conn);
+    if (!conn.gone) this.#offer(conn);
+    else if (conn.streams === 0) this.#enter(conn, "closing");
   }
 
   /** Hands a connection's socket away: from here on it is the user's, and in none of the counts but one. */
@@ -213,7 +211,7 @@ export class Pool {
   /** Closes all that is idle, and what falls idle before the next request. */
   closeAllIdle(reason: CloseReason): void {
     this.#keepNone = true;
-    for (const conn of [...this.#idle]) this.closeIdle(conn, reason);
+    for (let conn = this.#idle.at(-1); conn !== undefined; conn = this.#idle.at(-1)) this.closeIdle(conn, reason);
   }
 
   /** From now on each connection is closed when it falls idle. */

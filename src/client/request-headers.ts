@@ -43,15 +43,26 @@ export function findHeader(headers: GivenHeaders, name: string): string | undefi
   return undefined;
 }
 
-/** A copy of `headers` as a flat list, with those of `added` put in that the caller has not set. */
-export function withHeaders(headers: GivenHeaders, added: Readonly<Record<string, string>>): string[] {
+/** A copy of `headers` as a flat list, without those of the lower-case name `left`. */
+function flatten(headers: GivenHeaders, left?: string): string[] {
   const flat: string[] = [];
-  const present = new Set<string>();
   for (const [name, value] of eachHeader(headers)) {
-    if (value === undefined) continue;
-    present.add(name.toLowerCase());
+    if (value === undefined || name.toLowerCase() === left) continue;
     for (const one of Array.isArray(value) ? value : [value]) flat.push(name, String(one ?? ""));
   }
-  for (const [name, value] of Object.entries(added)) if (!present.has(name)) flat.push(name, value);
+  return flat;
+}
+
+/** The options with the header of that lower-case name left out. */
+export function withoutHeader(options: Dispatcher.DispatchOptions, name: string): Dispatcher.DispatchOptions {
+  return { ...options, headers: flatten(options.headers, name) };
+}
+
+/** A copy of `headers` as a flat list, with those of `added` put in that the caller has not set. */
+export function withHeaders(headers: GivenHeaders, added: Readonly<Record<string, string>>): string[] {
+  const flat = flatten(headers);
+  for (const [name, value] of Object.entries(added)) {
+    if (findHeader(headers, name) === undefined) flat.push(name, value);
+  }
   return flat;
 }

@@ -4,7 +4,7 @@
  * Every count is kept where its state changes; nothing here asks a connection anything.
  */
 
-import { closeReasons, type CloseReason } from "./connection.ts";
+import { countReasons, type CloseReason } from "./connection.ts";
 import type { Phase } from "./errors.ts";
 import type { Pool } from "./pool.ts";
 
@@ -60,25 +60,10 @@ export interface TransportStats extends PoolCounts {
 }
 
 /** Sums that can grow while origins come and go. */
-type Sums = { -readonly [Key in keyof PoolCounts]: PoolCounts[Key] } & {
+export type Sums = { -readonly [Key in keyof PoolCounts]: PoolCounts[Key] } & {
   closed: Record<CloseReason, number>;
   timeouts: Partial<Record<Phase, number>>;
 };
-
-const plainCounts = [
-  "idle",
-  "inUse",
-  "connecting",
-  "waiting",
-  "inFlight",
-  "upgraded",
-  "unreadBodies",
-  "opened",
-  "reused",
-  "replays",
-  "retries",
-  "waitCount",
-] as const;
 
 /** The counts of a pool, as they are now. */
 export function describeOrigin(pool: Pool): OriginStats {
@@ -95,18 +80,52 @@ export function describeOrigin(pool: Pool): OriginStats {
 }
 
 export function emptySums(): Sums {
-  const zeros = Object.fromEntries(plainCounts.map((key) => [key, 0]));
-  const closed = Object.fromEntries(closeReasons.map((reason) => [reason, 0]));
-  return { ...zeros, closed, timeouts: {}, waitDuration: 0, oldestWait: 0 } as Sums;
+  return {
+    idle: 0,
+    inUse: 0,
+    connecting: 0,
+    waiting: 0,
+    inFlight: 0,
+    upgraded: 0,
+    unreadBodies: 0,
+    opened: 0,
+    reused: 0,
+    closed: countReasons(),
+    replays: 0,
+    retries: 0,
+    timeouts: {},
+    waitCount: 0,
+    waitDuration: 0,
+    oldestWait: 0,
+  };
 }
+
+const plainCounts = [
+  "idle",
+  "inUse",
+  "connecting",
+  "waiting",
+  "inFlight",
+  "upgraded",
+  "unreadBodies",
+  "opened",
+  "reused",
+  "replays",
+  "retries",
+  "waitCount",
+] as const;
 
 /** Adds what a pool has counted, and its levels. */
 export function addPool(sums: Sums, pool: Pool): void {
   for (const key of plainCounts) sums[key] += pool[key];
-  for (const reason of closeReasons) sums.closed[reason] += pool.closed[reason];
-  for (const [phase, count] of Object.entries(pool.timeouts) as [Phase, number][]) {
-    sums.timeouts[phase] = (sums.timeouts[phase] ?? 0) + count;
-  }
+  for (const [reason, count] of countsOf(pool.closed)) sums.closed[reason] += count;
+  for (const [phase, count] of countsOf(pool.timeouts)) sums.timeouts[phase] = (sums.timeouts[phase] ?? 0) + count;
   sums.waitDuration += pool.waitDurationMs;
   sums.oldestWait = Math.max(sums.oldestWait, pool.oldestWaitMs);
+}
+
+/** The entries of a record, with its keys as they are typed: records of counts have no others. */
+function countsOf<Key extends string>(counts: Partial<Record<Key, number>>): [Key, number][] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+  return Object.entries(counts) as [Key, number][];
 }

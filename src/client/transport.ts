@@ -100,6 +100,7 @@ export class Transport extends Dispatcher implements AsyncDisposable {
   override close(callback?: () => void): Promise<void> | void {
     this.#end ??= this.#pools.drain();
     if (callback === undefined) return this.#end;
+    // oxlint-disable-next-line promise/no-callback-in-promise -- undici's dispatchers take callbacks as well
     void this.#end.then(callback);
   }
 
@@ -116,8 +117,10 @@ export class Transport extends Dispatcher implements AsyncDisposable {
   override destroy(error: Error | null, callback: () => void): void;
   override destroy(error?: Error | null | (() => void), callback?: () => void): Promise<void> | void {
     const then = typeof error === "function" ? error : callback;
+    // oxlint-disable-next-line promise/no-promise-in-callback -- it is no error-first callback
     const ended = this.abort(error instanceof Error ? error : undefined);
     if (then === undefined) return ended;
+    // oxlint-disable-next-line promise/no-callback-in-promise -- as above
     void ended.then(then);
   }
 
