@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { randomInt } from "node:crypto";
 import { getEventListeners, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type LookupFunction } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { createServer as createTlsServer } from "node:tls";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { createSecureContext, createServer as createTlsServer } from "node:tls";
 import { ca, clientCertificate, serverCertificate } from "../../../test/support/certificates.ts";
 import { assertNothingLeft, blackhole, listen, until } from "../../../test/support/loopback.ts";
 import type { DialOptions } from "./dial-options.ts";
 import type { DialTarget } from "./dial-target.ts";
 import { Dialer } from "./dialer.ts";
 import { ignoreError } from "./happy-eyeballs.ts";
+import { secure as shakeHands } from "./tls-handshake.ts";
+import { TlsSessions } from "./tls-sessions.ts";
 
 function dialerWith(options: Partial<DialOptions> = {}): Dialer {
   return new Dialer({ dialTimeoutMs: 2_000, tlsHandshakeTimeoutMs: 2_000, tls: { ca }, ...options });
@@ -128,7 +131,7 @@ test("a system error reaches the caller unwrapped", async () => {
 test("each phase has its own time limit and says so", async () => {
   await using silent = await blackhole();
   await using mute = await listen(createServer((peer) => peer.resume()));
-  const limits = { dialTimeoutMs: 60, tlsHandshakeTimeoutMs: 60 };
+  const limits = { dialTimeoutMs: 100, tlsHandshakeTimeoutMs: 100 };
   const dns = dialerWith({ ...limits, lookup: () => {} }).dial(plain(80, "shop.test"));
   const tcp = dialerWith(limits).dial(plain(silent.port));
   const tls = dialerWith(limits).dial(secure(mute.port));
@@ -146,9 +149,22 @@ test("each phase has its own time limit and says so", async () => {
     assert.rejects(proxy, { code: "ERR_DIAL_TIMEOUT", phase: "proxy", message: /shop\.test:443/ }),
   ]);
 
-  assert.ok(performance.now() - startedAt < 400);
+  assert.ok(performance.now() - startedAt < 1_000);
   await until(() => mute.connections.size === 0);
   assert.equal(mute.connections.size, 0);
+});
+
+test("a dial whose connection came while the event loop was blocked does not time out", async () => {
+  await using server = await listen(createServer());
+  const dialer = dialerWith({ dialTimeoutMs: 60 });
+  // The numeric host is one step behind; the name is two, the second of which can only begin after the blocked time.
+  for (const hostname of ["127.0.0.1", "localhost"]) {
+    const dialing = dialer.dial(plain(server.port, hostname));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    // oxlint-disable-next-line no-await-in-loop -- the second would be blocked by the first
+    const { socket } = await dialing;
+    socket.destroy();
+  }
 });
 
 test("an abort in any phase rejects at once with its reason and leaves no socket and no listener", async () => {
@@ -171,11 +187,9 @@ test("an abort in any phase rejects at once with its reason and leaves no socket
     const dialing = dial(aborter.signal);
     // oxlint-disable-next-line no-await-in-loop -- one phase after the other, for the time that each takes
     await sleep(40);
-    const startedAt = performance.now();
     aborter.abort(reason);
     // oxlint-disable-next-line no-await-in-loop -- see above
-    await assert.rejects(dialing, reason);
-    assert.ok(performance.now() - startedAt < 10, phase);
+    assert.equal(await Promise.race([dialing.catch((error: unknown) => error), nextTurn("later")]), reason, phase);
     assert.deepEqual(getEventListeners(aborter.signal, "abort"), [], phase);
   }
   busyAborter.abort(new Error("done"));
@@ -333,6 +347,50 @@ test("a client certificate reaches the server, and without one the server's refu
 test("a server that hangs up during the handshake is a reset, not a timeout", async () => {
   await using server = await listen(createServer((peer) => peer.end()));
   await assert.rejects(dialerWith().dial(secure(server.port)), { code: "ECONNRESET" });
+});
+
+test("a socket that is destroyed under the handshake fails it", async () => {
+  await using mute = await listen(createServer((peer) => peer.resume()));
+  const socket = connect(mute.port, "127.0.0.1").on("error", ignoreError);
+  await once(socket, "connect");
+  const settings = { options: {}, context: createSecureContext(), sessions: new TlsSessions(1) };
+  const peer = { hostname: "127.0.0.1", port: mute.port, servername: undefined, allowH2: false };
+  const handshake = shakeHands(socket, peer, settings, new AbortController().signal);
+
+  socket.destroy();
+
+  await assert.rejects(handshake, { code: "ECONNRESET" });
+});
+
+test("whenever an abort comes, each dial gives a connection or the reason, and nothing stays open", async (t) => {
+  const seed = Number(process.env["SEED"] ?? randomInt(2 ** 31));
+  t.diagnostic(`SEED=${seed}`);
+  let state = seed;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  await using server = await listen(createTlsServer(serverCertificate, (peer) => peer.resume()));
+  const dialer = dialerWith({ maxDials: 8 });
+  const aborters = Array.from({ length: 200 }, () => new AbortController());
+  const reason = new Error("client gone");
+
+  const results = await Promise.allSettled(
+    aborters.map((aborter) => {
+      const dialing = dialer.dial(secure(server.port, "localhost"), aborter.signal);
+      setTimeout(() => aborter.abort(reason), random(150));
+      return dialing;
+    }),
+  );
+
+  for (const result of results) {
+    if (result.status === "fulfilled") result.value.socket.destroy();
+    else assert.equal(result.reason, reason);
+  }
+  const connected = results.filter(({ status }) => status === "fulfilled").length;
+  t.diagnostic(`${connected} of ${results.length} connected`);
+  await until(() => server.connections.size === 0);
+  assert.deepEqual({ open: server.connections.size, dialing: dialer.dialing }, { open: 0, dialing: 0 });
 });
 
 test("options that can never work are refused when they are given", () => {
