@@ -10,12 +10,12 @@ function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-test("a time limit fires to the millisecond, never early", async () => {
+test("a time limit fires at its time, not at the next tick of a coarse clock, and never early", async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const startedAt = performance.now();
   using _limit = new TimeLimit(50, () => resolve(performance.now() - startedAt));
   const tookMs = await promise;
-  assert.ok(tookMs >= 49 && tookMs < 75, `took ${tookMs} ms`);
+  assert.ok(tookMs >= 49 && tookMs < 250, `took ${tookMs} ms`);
 });
 
 test("a time limit that was disposed of never fires, whether in time or in its last look", async () => {
@@ -46,10 +46,10 @@ test("an answer that came while the event loop was blocked beats the limit that 
 test("a limit that was blocked over gets its time once more, not twice", async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const startedAt = performance.now();
-  using _limit = new TimeLimit(40, () => resolve(performance.now() - startedAt));
-  block(200);
+  using _limit = new TimeLimit(300, () => resolve(performance.now() - startedAt));
+  block(700);
   const tookMs = await promise;
-  assert.ok(tookMs >= 239 && tookMs < 300, `took ${tookMs} ms`);
+  assert.ok(tookMs >= 999 && tookMs < 1_290, `took ${tookMs} ms`);
 });
 
 test("Infinity sets no timer", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import { createServer, Socket, type NetConnectOpts } from "node:net";
 import { afterEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { assertNothingLeft, blackhole, listen, until } from "../../../test/support/loopback.ts";
 import { connectFirst, ignoreError, interleave, type Candidate } from "./happy-eyeballs.ts";
 
@@ -47,7 +47,7 @@ test("an address that never answers costs one attempt delay, and its socket is d
 
   const tookMs = performance.now() - startedAt;
   assert.equal(winner.name, `127.0.0.1:${server.port}`);
-  assert.ok(tookMs >= 249 && tookMs < 400, `took ${tookMs} ms`);
+  assert.ok(tookMs >= 249 && tookMs < 1_000, `took ${tookMs} ms`);
   socket.destroy();
 });
 
@@ -141,11 +141,10 @@ test("an abort ends the race in the same turn and leaves neither listener nor so
   const race = connectFirst([candidate(silent.port), candidate(silent.port)], aborter.signal, { attemptDelayMs: 10 });
   await sleep(30);
 
-  const startedAt = performance.now();
-  aborter.abort(new Error("client gone"));
-  await assert.rejects(race, /client gone/);
+  const reason = new Error("client gone");
+  aborter.abort(reason);
 
-  assert.ok(performance.now() - startedAt < 20);
+  assert.equal(await Promise.race([race.catch((error: unknown) => error), nextTurn("later")]), reason);
   assert.deepEqual(getEventListeners(aborter.signal, "abort"), []);
 });
 

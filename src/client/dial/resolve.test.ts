@@ -88,6 +88,27 @@ test("a failure answers for a moment, so that a name server in trouble is not as
   assert.deepEqual(await later, one);
 });
 
+test("a lookup that never answers binds its name for thirty seconds, not for ever, and a late answer is ignored", async (t) => {
+  const lookups = new Lookups();
+  const resolver = new Resolver(lookups.lookup);
+  const startedAt = performance.now();
+  const lost = resolver.resolve("shop.test", never);
+  t.mock.method(performance, "now", () => startedAt + 29_000);
+  const joins = resolver.resolve("shop.test", never);
+
+  t.mock.method(performance, "now", () => startedAt + 31_000);
+  const asksAgain = resolver.resolve("shop.test", never);
+  lookups.answer(1, one);
+  assert.deepEqual(await asksAgain, one);
+  const next = resolver.resolve("shop.test", never);
+  lookups.fail(0, "ENOTFOUND");
+  lookups.answer(2, one);
+
+  assert.deepEqual(await next, one);
+  await assert.rejects(lost, { code: "ENOTFOUND" });
+  await assert.rejects(joins, { code: "ENOTFOUND" });
+});
+
 test("a numeric host is never looked up", async () => {
   const lookups = new Lookups();
   const resolver = new Resolver(lookups.lookup);
