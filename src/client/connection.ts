@@ -14,6 +14,7 @@ import { Client, type Dispatcher } from "undici";
 import { outside } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
+import { ignoreError } from "./dial/happy-eyeballs.ts";
 import { Http2Streams, type StreamHandler } from "./http2-streams.ts";
 import type { Pool } from "./pool.ts";
 
@@ -106,7 +107,6 @@ export class Connection extends WheelTimer {
     this.remoteAddress = dialed.remoteAddress;
     this.openedAt = openedAt;
     this.retireAt = retireAt;
-    this.socket.on("error", ignoreError);
     this.socket.once("close", () => pool.onClosed(this));
   }
 
@@ -138,7 +138,7 @@ export class Connection extends WheelTimer {
     this.socket.destroy();
   }
 
-  /** Takes back what would stand between the user and a socket that is now his: an error must not go unheard. */
+  /** Takes back the dialer's listener: the socket is the user's now, and an error on it must not go unheard. */
   handOver(): void {
     this.socket.off("error", ignoreError);
   }
@@ -194,6 +194,3 @@ export class Connection extends WheelTimer {
     });
   }
 }
-
-/** Errors of a socket reach the request that it carries; an idle one has nobody to tell, and its close is counted. */
-function ignoreError(): void {}

@@ -102,7 +102,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     }
     if (this.#stage === "done") return;
     if (context !== background) this.#contextEnd = context.onDone((cause) => this.abort(toError(cause)));
-    this.#pool.acquire(this);
+    this.#pool.acquire(this, this.#startedAt);
   }
 
   // Controller
@@ -242,8 +242,9 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.#stage === "done") return;
     this.rawTrailers = controller.rawTrailers ?? null;
     // First the connection, then the caller: who asks for the next request at once gets this one (Go's rule).
-    this.#settle(this.#reasonToClose());
-    this.#record("");
+    const at = now();
+    this.#settle(this.#reasonToClose(), at);
+    this.#record("", at);
     try {
       this.#handler.onResponseEnd?.(this, trailers);
     } catch (error) {
@@ -260,10 +261,11 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.rawHeaders = controller.rawHeaders ?? null;
     this.#status = status;
     const conn = this.#leaveConn();
-    if (conn?.http2 === true) socket.once("close", () => this.#pool.release(conn));
+    if (conn?.http2 === true) socket.once("close", () => this.#pool.release(conn, undefined));
     else if (conn !== undefined) this.#pool.detach(conn);
-    this.#settle(undefined);
-    this.#record("");
+    const at = now();
+    this.#settle(undefined, at);
+    this.#record("", at);
     this.#handler.onRequestUpgrade?.(this, status, headers, socket);
   }
 
@@ -286,7 +288,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
 
   /** The connection has no room for it after all; nothing was sent. */
   onUnsent(): void {
-    this.#leaveAttempt(undefined);
+    this.#leaveAttempt(undefined, now());
     this.#acquireAgain();
   }
 
@@ -337,7 +339,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   }
 
   #onRefusedByUndici(conn: Connection, error: Error): void {
-    this.#leaveAttempt(conn.gone ? "error" : undefined);
+    this.#leaveAttempt(conn.gone ? "error" : undefined, now());
     if (!expectsContinue(this.#options)) return this.#fail(error, undefined);
     // undici knows `Expect` only for HTTP/2, as an option; over HTTP/1 the request goes by node:http instead, on a
     // connection of its own.
@@ -349,7 +351,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   #replay(): void {
     this.#replays += 1;
     this.#pool.countReplay();
-    this.#leaveAttempt("stale");
+    this.#leaveAttempt("stale", now());
     this.fresh = true;
     this.#acquireAgain();
   }
@@ -371,7 +373,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.#stage = "drain";
     this.#markRead();
     this.#contextEnd?.[Symbol.dispose]();
-    this.#record(errorType(reason));
+    this.#record(errorType(reason), now());
     this.#pool.wheel.arm(this, drainLimitMs);
     this.#handler.onResponseError?.(this, reason);
     if (this.paused) {
@@ -382,7 +384,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
 
   #endDrain(close: CloseReason | undefined): void {
     const inner = this.#inner;
-    this.#settle(close);
+    this.#settle(close, now());
     if (close === "aborted") inner?.abort(this.reason ?? new Error("aborted"));
   }
 
@@ -391,24 +393,25 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.reason ??= error;
     if (this.queued) this.#pool.leave(this);
     if (close === "error") this.#pool.lastError = { at: Date.now(), message: error.message };
-    this.#settle(close);
+    const at = now();
+    this.#settle(close, at);
     inner?.abort(error);
-    this.#record(errorType(error));
+    this.#record(errorType(error), at);
     this.#handler.onResponseError?.(this, error);
   }
 
   /** Ends the exchange's hold on everything: connection, timer, context. */
-  #settle(close: CloseReason | undefined): void {
+  #settle(close: CloseReason | undefined, at: number): void {
     this.#stage = "done";
     this.#pool.wheel.cancel(this);
     this.#markRead();
     this.#contextEnd?.[Symbol.dispose]();
-    this.#leaveAttempt(close);
+    this.#leaveAttempt(close, at);
   }
 
-  #leaveAttempt(close: CloseReason | undefined): void {
+  #leaveAttempt(close: CloseReason | undefined, at: number): void {
     const conn = this.#leaveConn();
-    if (conn !== undefined) this.#pool.release(conn, close);
+    if (conn !== undefined) this.#pool.release(conn, close, at);
   }
 
   #leaveConn(): Connection | undefined {
@@ -445,9 +448,9 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.#pool.unreadBodies -= 1;
   }
 
-  #record(error: string): void {
+  #record(error: string, at: number): void {
     this.#pool.active -= 1;
-    const times = { durationMs: now() - this.#startedAt, headerMs: this.#headerMs };
+    const times = { durationMs: at - this.#startedAt, headerMs: this.#headerMs };
     this.#pool.instruments.finished(this.#options.method, this.#status, error, times);
   }
 }

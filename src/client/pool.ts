@@ -96,6 +96,10 @@ export class Pool {
   #open = 0;
   /** What the origin speaks: one dial goes ahead until this is known, because one HTTP/2 connection serves many. */
   #protocol: "unknown" | "h1" | "h2";
+  /** When a request last gave its connection back, or was dialled one; a clock read costs as much as all the rest. */
+  #lastEndAt: number = this.lastUsedAt;
+  /** Wall clock minus monotonic clock, as it was when a connection was last looked for. */
+  #wallAhead: number = Date.now() - this.lastUsedAt;
   /** Set by `closeIdle()` until the next request, as in Go: what falls idle meanwhile is closed as well. */
   #keepNone = false;
 
@@ -145,16 +149,16 @@ export class Pool {
     return this.#near.wheel;
   }
 
-  /** Gives the waiter a connection now, or puts it in the queue, or refuses it. */
-  acquire(waiter: Waiter): void {
-    this.lastUsedAt = now();
+  /** Gives the waiter a connection now, or puts it in the queue, or refuses it. `at` is the monotonic time. */
+  acquire(waiter: Waiter, at: number = now()): void {
+    this.lastUsedAt = at;
     this.#keepNone = false;
     if (this.#closedBy !== undefined) return waiter.onRefused(this.#closedBy);
     const conn = waiter.fresh ? undefined : this.#findFor(waiter);
     if (conn !== undefined) return this.#lend(conn, waiter);
     if (this.#waiters.size >= this.limits.maxWaitersPerHost)
       return waiter.onRefused(new PoolFullError(this.snapshot()));
-    waiter.waitingSince = this.lastUsedAt;
+    waiter.waitingSince = at;
     this.waitCount += 1;
     // A request whose connection was stale has waited before.
     if (waiter.fresh) this.#waiters.unshift(waiter);
@@ -182,8 +186,9 @@ export class Pool {
     waiter.onRefused(error);
   }
 
-  /** One request of the connection has ended; with `close` set the connection goes too. */
-  release(conn: Connection, close?: CloseReason): void {
+  /** One request of the connection has ended at `at`; with `close` set the connection goes too. */
+  release(conn: Connection, close: CloseReason | undefined, at: number = now()): void {
+    this.#lastEndAt = at;
     conn.streams -= 1;
     conn.reused = true;
     // One stream's failure is not the connection's.
@@ -280,6 +285,7 @@ export class Pool {
   }
 
   #findFor(waiter: Waiter): Connection | undefined {
+    this.#wallAhead = Date.now() - this.lastUsedAt;
     for (const conn of this.#multiplexed) {
       if (!waiter.bare && conn.streams > 0 && conn.streams < conn.capacity && this.#usable(conn)) return conn;
     }
@@ -294,7 +300,9 @@ export class Pool {
   /** Whether the connection may carry another request. One that is idle and may not is closed. */
   #usable(conn: Connection): boolean {
     if (conn.gone) return false;
-    const reason = now() >= conn.retireAt ? "max_lifetime" : Date.now() >= conn.idleUntil ? "idle_timeout" : undefined;
+    const wall = this.lastUsedAt + this.#wallAhead;
+    const reason =
+      this.lastUsedAt >= conn.retireAt ? "max_lifetime" : wall >= conn.idleUntil ? "idle_timeout" : undefined;
     if (reason === undefined) return true;
     if (conn.state === "idle") this.closeIdle(conn, reason);
     return false;
@@ -341,7 +349,7 @@ export class Pool {
 
   #reasonNotToKeep(conn: Connection): CloseReason | undefined {
     if (this.#closedBy !== undefined || this.#draining) return "shutdown";
-    if (now() >= conn.retireAt) return "max_lifetime";
+    if (this.#lastEndAt >= conn.retireAt) return "max_lifetime";
     if (this.#keepNone || !this.limits.keepAlive) return "shutdown";
     if (this.#idle.length >= this.limits.maxIdleConnsPerHost) return "max_idle";
     // Another origin waits for room under maxConns, or somebody here for another kind of connection.
@@ -361,9 +369,10 @@ export class Pool {
 
   #enterIdle(conn: Connection): void {
     const idleMs = Math.min(this.limits.idleConnTimeout, conn.hintMs * hintShare);
-    conn.idleUntil = Date.now() + idleMs;
+    // After a suspension in between this lies too early, and the connection is not used: the safe side.
+    conn.idleUntil = this.#lastEndAt + this.#wallAhead + idleMs;
     this.#idle.push(conn);
-    this.wheel.arm(conn, Math.min(idleMs, conn.retireAt - now()));
+    this.wheel.arm(conn, Math.min(idleMs, conn.retireAt - this.#lastEndAt));
     conn.watch();
     // Last, because it may close the oldest idle connection, which may be this one.
     this.#near.shared.addIdle(conn);
@@ -425,6 +434,7 @@ export class Pool {
     this.#protocol = dialed.protocol === "h2" ? "h2" : "h1";
     this.instruments.opened(dialed.timings);
     const openedAt = now();
+    this.#lastEndAt = openedAt;
     const conn = new Connection(this, dialed, openedAt, openedAt + this.#drawLifetime());
     this.#connections.add(conn);
     if (conn.http2) {
