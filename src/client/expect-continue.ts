@@ -160,6 +160,10 @@ class Exchange implements Controller {
     request.on("response", (response) => this.#onResponse(response));
     this.#writeHeaders(request, body);
     request.flushHeaders();
+    if (this.#declared === 0) {
+      this.#sendBody();
+      return;
+    }
     if (this.#settings.expectContinueTimeoutMs === Infinity) return;
     this.#timer = outside(() => setTimeout(() => this.#sendBody(), this.#settings.expectContinueTimeoutMs));
   }
@@ -186,8 +190,9 @@ class Exchange implements Controller {
     if (length === undefined) request.setHeader("transfer-encoding", "chunked");
     else request.setHeader("content-length", length);
     this.#declared = length;
-    request.setHeader("expect", "100-continue");
     request.setHeader("connection", "close");
+    // RFC 9110 section 10.1.1: without content there is nothing to agree to.
+    if (length !== 0) request.setHeader("expect", "100-continue");
   }
 
   #declare(value: string): void {
@@ -214,8 +219,8 @@ class Exchange implements Controller {
       written += chunk.byteLength;
       if (this.#declared !== undefined && written > this.#declared)
         throw new errors.RequestContentLengthMismatchError();
-      // Written before it is counted as sent, as undici does; an empty chunk would end a chunked body.
-      if (chunk.byteLength > 0 && !request.write(chunk)) await untilDrained(request);
+      if (chunk.byteLength === 0) continue;
+      if (!request.write(chunk)) await untilDrained(request);
       if (this.#done) return;
       this.#guard(() => this.#handler.onBodySent?.(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
     }
