@@ -117,11 +117,10 @@ export class Transport extends Dispatcher implements AsyncDisposable {
   override destroy(error: Error | null, callback: () => void): void;
   override destroy(error?: Error | null | (() => void), callback?: () => void): Promise<void> | void {
     const then = typeof error === "function" ? error : callback;
-    // oxlint-disable-next-line promise/no-promise-in-callback -- it is no error-first callback
-    const ended = this.abort(error instanceof Error ? error : undefined);
-    if (then === undefined) return ended;
-    // oxlint-disable-next-line promise/no-callback-in-promise -- as above
-    void ended.then(then);
+    const reason = error instanceof Error ? error : undefined;
+    if (then === undefined) return this.abort(reason);
+    // oxlint-disable-next-line promise/no-promise-in-callback, promise/no-callback-in-promise -- as above
+    void this.abort(reason).then(then);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
