@@ -1,145 +1,175 @@
 /**
  * Prints `docs/reference` from the option tables and the doc comments beside them; `--check` fails when it is old.
  *
- * Every `src/<part>/<name>-options.ts` is read. Its interface `NameOptions` brings the words, its table `nameOptions`
- * the defaults. An option without its default or range, and a `@default` that is not the one in the table, are errors:
- * the page is only worth reading if it cannot be wrong. The words are found by pattern, not by a parser of TypeScript,
- * which the strict form of the option files allows.
+ * It starts at every `src/<part>/<name>-options.ts`: the interface `NameOptions` brings the words, the exported table
+ * `nameOptions` the defaults. A group of options has the interface that its type names, in any options file of the part.
+ * An option without a default, a number without a range, a key that is not documented, and a `@default` that is not the one
+ * in the table are errors: the page is only worth reading if it cannot be wrong.
  */
 
 import { globSync, readFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { root } from "./exports.ts";
+import { readDefault, readOptionDocs, type OptionDoc, type OptionsDoc } from "./option-docs.ts";
 import { writeOrCheck } from "./printed-files.ts";
-
-interface Option {
-  readonly key: string;
-  readonly type: string;
-  readonly text: string;
-  readonly tags: ReadonlyMap<string, string>;
-}
-
-interface Options {
-  /** Name of the interface without its ending: `Transport` for `TransportOptions`. */
-  readonly owner: string;
-  readonly text: string;
-  readonly options: readonly Option[];
-}
 
 interface Rule {
   readonly fallback: unknown;
   readonly parse: (given: unknown) => unknown;
 }
 
-/** Lines of a doc comment without its stars, split into the text and what follows each tag. */
-function readComment(comment: string): { readonly text: string; readonly tags: ReadonlyMap<string, string> } {
-  const plain = comment.replace(/^[ \t]*\*? ?/gm, "").replace(/\{@link (\w+)[^}]*\}/g, "`$1`");
-  const [text = "", ...tagged] = plain.split(/^@(?=\w)/m);
-  const tags = tagged.map((tag): [string, string] => {
-    const [, name = "", value = ""] = /^(\w+)\s*([^]*)$/.exec(tag) ?? [];
-    return [name, value.trim().replaceAll(/\s*\n\s*/g, " ")];
-  });
-  return { text: text.trim(), tags: new Map(tags) };
-}
-
-/** The interfaces of one option file whose name ends in `Options`. */
-function readInterfaces(source: string): Options[] {
-  const interfaces = source.matchAll(
-    /\/\*\*((?:(?!\*\/)[^])*)\*\/\nexport interface (\w+)Options\b[^{]*\{\n([^]*?)\n\}/g,
-  );
-  return Array.from(interfaces, ([, comment = "", owner = "", body = ""]) => {
-    const members = body.matchAll(
-      /^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}readonly (\w+)\?: ([^]*?);(?=\n\n|\n {2}\/\*\*|$(?![^]))/gm,
-    );
-    const options = Array.from(members, ([, doc = "", key = "", type = ""]) => ({ key, type, ...readComment(doc) }));
-    return { owner, text: readComment(comment).text, options };
-  });
-}
-
-/** What a `@default` stands for, or `undefined` for words such as "none". */
-function readDefault(written: string): { readonly value: unknown } | undefined {
-  const [literal = ""] = /^(?:"[^"]*"|\S+)/.exec(written) ?? [];
-  if (literal === "Infinity") return { value: Infinity };
-  const plain = /^\d[\d_]*(?:\.\d+)?$/.test(literal) ? literal.replaceAll("_", "") : literal;
-  try {
-    return { value: JSON.parse(plain) };
-  } catch {
-    // Not a literal: a word that says what happens when nothing is given.
-    return undefined;
-  }
-}
-
-/** Why the documentation of `option` is not that of its `rule`, or nothing. */
-function complaints(owner: string, option: Option, rule: Rule | undefined): string[] {
-  const name = `${owner}.${option.key}`;
-  const missing = ["default", "range"].filter((tag) => !option.tags.has(tag)).map((tag) => `${name} has no @${tag}`);
-  if (option.text === "") missing.push(`${name} does not say what it limits`);
-  const written = option.tags.get("default");
-  if (rule === undefined || written === undefined) return missing;
-  const documented = readDefault(written);
-  const isAbsent =
-    rule.fallback == null || rule.fallback === false || ["object", "function"].includes(typeof rule.fallback);
-  const same = documented === undefined ? isAbsent : isDeepStrictEqual(rule.parse(documented.value), rule.fallback);
-  return same ? missing : [...missing, `${name}: @default ${written} is not the ${String(rule.fallback)} of the table`];
+/** An interface, and every place in the options of its owner where it is used: `[]` for the owner itself. */
+interface Section {
+  readonly doc: OptionsDoc;
+  readonly uses: (readonly string[])[];
 }
 
 function isRule(value: unknown): value is Rule {
   return typeof value === "object" && value !== null && "fallback" in value && "parse" in value;
 }
 
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|");
+/** Value of `path` inside nested plain objects. */
+function read(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? new Map(Object.entries(inner)).get(key) : undefined),
+    value,
+  );
 }
 
-/** One interface as Markdown: a table to look up, then a section for each option. */
-function printOptions({ owner, text, options }: Options): string {
-  const rows = options.map(({ key, tags }) => {
-    const link = `[\`${key}\`](#${owner.toLowerCase()}-${key.toLowerCase()})`;
-    return `| ${link} | ${cell(`\`${tags.get("default") ?? ""}\``)} | ${cell(tags.get("range") ?? "")} |`;
+/** `{ retry: { attempts: 3 } }` for the path `retry.attempts`. */
+function nest(path: readonly string[], value: unknown): unknown {
+  return path.reduceRight((inner, key) => ({ [key]: inner }), value);
+}
+
+/** Whether giving `documented` at `path` is the same as giving nothing there, by the rules of the table. */
+function isDefault(rules: ReadonlyMap<string, Rule>, path: readonly string[], documented: string): boolean {
+  const [first = "", ...inner] = path;
+  const rule = rules.get(first);
+  if (rule === undefined) return false;
+  // A group that is off unless given has its defaults once it is given.
+  const fallback = inner.length === 0 ? rule.fallback : read(rule.parse(nest(inner.slice(0, -1), {})), inner);
+  const literal = readDefault(documented);
+  // Prose, such as "none": right for a function, an object, or nothing at all.
+  if (literal === undefined)
+    return fallback == null || fallback === false || !/^(?:number|string)$/.test(typeof fallback);
+  return isDeepStrictEqual(read(rule.parse(nest(inner, literal.value)), inner), fallback);
+}
+
+/** What is wrong with the words for one option. */
+function complain(option: OptionDoc, section: Section, rules: ReadonlyMap<string, Rule>): string[] {
+  const { text, tags, type, key } = option;
+  const written = tags.get("default");
+  const places = section.uses.map((path) => [...path, key]);
+  const wrong = [
+    text === "" && "does not say what it limits",
+    written === undefined && "has no @default",
+    /\b(?:number|Duration|Size)\b/.test(type) && !tags.has("range") && "has no @range",
+    written !== undefined &&
+      !places.some((path) => isDefault(rules, path, written)) &&
+      `says @default ${written}, which is not what the table has`,
+  ];
+  return wrong.flatMap((reason) => (reason === false ? [] : [`${section.doc.owner}.${key} ${reason}`]));
+}
+
+/** The interface itself and those of its groups, in the order in which they are met. */
+function sectionsFrom(doc: OptionsDoc, docs: ReadonlyMap<string, OptionsDoc>): Map<string, Section> {
+  const sections = new Map<string, Section>();
+  const queue: { readonly doc: OptionsDoc; readonly path: readonly string[] }[] = [{ doc, path: [] }];
+  for (const { doc: met, path } of queue) {
+    const section = sections.get(met.owner) ?? { doc: met, uses: [] };
+    section.uses.push(path);
+    sections.set(met.owner, section);
+    for (const option of met.options) {
+      const group = groupOf(option, docs);
+      if (group !== undefined && !path.includes(option.key)) queue.push({ doc: group, path: [...path, option.key] });
+    }
+  }
+  return sections;
+}
+
+/** The interface of the options inside `option`, when it is a group. */
+function groupOf(option: OptionDoc, docs: ReadonlyMap<string, OptionsDoc>): OptionsDoc | undefined {
+  const [, name = ""] = /\b(\w+)Options\b/.exec(option.type) ?? [];
+  return docs.get(name);
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function anchor(owner: string, key = ""): string {
+  return `${owner}${key && `-${key}`}`.toLowerCase();
+}
+
+/** One interface as Markdown: a table to look up, then a heading for each option. */
+function print(section: Section, docs: ReadonlyMap<string, OptionsDoc>): string {
+  const { owner, text, options } = section.doc;
+  const uses = section.uses.map((path) => path.join(".")).filter((path) => path !== "");
+  const where = uses.length === 0 ? "" : `\nGiven as ${uses.map(code).join(", ")}.\n`;
+  const rows = options.map((option) => {
+    const group = groupOf(option, docs);
+    const fallback = option.tags.get("default");
+    const shown = fallback === undefined ? group && `[a group](#${anchor(group.owner)})` : code(fallback);
+    const cells = [`[${code(option.key)}](#${anchor(owner, option.key)})`, shown, option.tags.get("range")];
+    return `| ${cells.map((cell) => (cell ?? "").replaceAll("|", "\\|")).join(" | ")} |`;
   });
-  const sections = options.map(({ key, type, text: words, tags }) => {
+  const details = options.map(({ key, type, text: words, tags }) => {
     const facts = [
-      `- Type: \`${type.replaceAll(/\s+/g, " ")}\``,
-      `- Default: \`${tags.get("default") ?? ""}\`; range: ${tags.get("range") ?? ""}`,
-      ...(tags.has("go") ? [`- In Go: ${tags.get("go")}`] : []),
-      ...(tags.has("metric") ? [`- Metric: \`${tags.get("metric")}\``] : []),
-      ...(tags.has("see") ? [`- Source: ${tags.get("see")}`] : []),
-    ];
+      ["Type", code(type)],
+      ["Default", tags.has("default") && code(tags.get("default") ?? "")],
+      ["Range", tags.get("range")],
+      ["In Go", tags.get("go")],
+      ["Metric", tags.has("metric") && code(tags.get("metric") ?? "")],
+      ["See", tags.get("see")],
+    ].flatMap(([name, fact]) => (fact ? [`- ${String(name)}: ${fact}`] : []));
     return `### ${owner} ${key}\n\n${words}\n\n${facts.join("\n")}\n`;
   });
-  return [
-    `## ${owner}\n\n${text}\n`,
-    `| option | default | range |\n| --- | --- | --- |\n${rows.join("\n")}\n`,
-    ...sections,
-  ].join("\n");
+  const table = `| option | default | range |\n| --- | --- | --- |\n${rows.join("\n")}\n`;
+  return [`## ${owner}\n\n${text}\n${where}`, table, ...details].join("\n");
 }
 
 const errors: string[] = [];
-const pages = new Map<string, string[]>();
-for (const file of globSync("src/*/*-options.ts", { cwd: root }).toSorted()) {
-  const tables: Readonly<Record<string, unknown>> = await import(pathToFileURL(`${root}${file}`).href);
-  const part = basename(dirname(file));
-  for (const options of readInterfaces(readFileSync(`${root}${file}`, "utf8"))) {
-    if (options.owner.startsWith("Resolved")) continue;
-    const name = `${options.owner[0]?.toLowerCase()}${options.owner.slice(1)}Options`;
-    const table = new Map(Object.entries(tables[name] ?? {}));
-    const documented = new Set(options.options.map(({ key }) => key));
-    for (const key of table.keys()) if (!documented.has(key)) errors.push(`${options.owner}.${key} is not documented`);
-    for (const option of options.options) {
-      const rule = table.get(option.key);
-      errors.push(...complaints(options.owner, option, isRule(rule) ? rule : undefined));
+
+/** The page of one part; complaints go to `errors`. */
+async function printPart(part: string): Promise<string> {
+  const sources = globSync(`src/${part}/**/*options.ts`, { cwd: root }).map((file) =>
+    readFileSync(`${root}${file}`, "utf8"),
+  );
+  const docs = new Map(sources.flatMap((source) => readOptionDocs(source)).map((doc) => [doc.owner, doc]));
+  const printed: string[] = [];
+  for (const file of globSync(`src/${part}/*-options.ts`, { cwd: root }).toSorted()) {
+    const module: Readonly<Record<string, unknown>> = await import(pathToFileURL(`${root}${file}`).href);
+    for (const { owner } of readOptionDocs(readFileSync(`${root}${file}`, "utf8"))) {
+      const table = module[`${owner[0]?.toLowerCase()}${owner.slice(1)}Options`];
+      const doc = docs.get(owner);
+      if (table === undefined || doc === undefined) continue;
+      const rules = new Map(
+        Object.entries(table).flatMap(([key, rule]) => (isRule(rule) ? [[key, rule] as const] : [])),
+      );
+      const documented = new Set(doc.options.map(({ key }) => key));
+      errors.push(
+        ...[...rules.keys()].filter((key) => !documented.has(key)).map((key) => `${owner}.${key} is not documented`),
+      );
+      for (const section of sectionsFrom(doc, docs).values()) {
+        for (const option of section.doc.options) {
+          // The defaults of a group are those of its options.
+          if (groupOf(option, docs) === undefined) errors.push(...complain(option, section, rules));
+        }
+        printed.push(print(section, docs));
+      }
     }
-    pages.set(part, [...(pages.get(part) ?? []), printOptions(options)]);
   }
+  const header = `# sluice/${part}: options\n\nPrinted by \`npm run reference\` from the option tables. Do not edit.\n`;
+  return [header, ...printed].join("\n");
 }
+
+const parts = new Set(
+  globSync("src/*/*-options.ts", { cwd: root }).map((file) => basename(file.replace(/\/[^/]*$/, ""))),
+);
+const files = new Map<string, string>();
+for (const part of [...parts].toSorted()) files.set(`${part}.md`, await printPart(part));
 for (const error of errors) console.error(error);
 if (errors.length > 0) process.exitCode = 1;
-const files = new Map(
-  Array.from(pages, ([part, sections]) => [
-    `${part}.md`,
-    `# sluice/${part}: options\n\nPrinted by \`npm run reference\` from the option tables. Do not edit.\n\n${sections.join("\n")}`,
-  ]),
-);
-if (errors.length === 0) writeOrCheck({ folder: "docs/reference", ending: ".md", command: "npm run reference", files });
+else writeOrCheck({ folder: "docs/reference", ending: ".md", command: "npm run reference", files });
