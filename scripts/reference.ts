@@ -3,7 +3,7 @@
  *
  * It starts at every `src/<part>/<name>-options.ts`: the interface `NameOptions` brings the words, the exported table
  * `nameOptions` the defaults. A group of options has the interface that its type names, in any options file of the part.
- * An option without a default, a number without a range, a key that is not documented, and a `@default` that is not the one
+ * A default that is not mentioned, a number without a range, a key that is not documented, and a `@default` that is not the one
  * in the table are errors: the page is only worth reading if it cannot be wrong.
  */
 
@@ -43,18 +43,32 @@ function nest(path: readonly string[], value: unknown): unknown {
   return path.reduceRight((inner, key) => ({ [key]: inner }), value);
 }
 
+/** A value that a reader has to be told, and that can be written in a comment. */
+function isPlain(value: unknown): boolean {
+  return ["number", "string", "boolean"].includes(typeof value);
+}
+
+/** What the table has at `path`; a group that is off unless given has its defaults once it is given. */
+function fallbackAt(rules: ReadonlyMap<string, Rule>, path: readonly string[]): unknown {
+  const [first = "", ...inner] = path;
+  const rule = rules.get(first);
+  return inner.length === 0 ? rule?.fallback : read(rule?.parse(nest(inner.slice(0, -1), {})), inner);
+}
+
 /** Whether giving `documented` at `path` is the same as giving nothing there, by the rules of the table. */
 function isDefault(rules: ReadonlyMap<string, Rule>, path: readonly string[], documented: string): boolean {
   const [first = "", ...inner] = path;
-  const rule = rules.get(first);
-  if (rule === undefined) return false;
-  // A group that is off unless given has its defaults once it is given.
-  const fallback = inner.length === 0 ? rule.fallback : read(rule.parse(nest(inner.slice(0, -1), {})), inner);
+  const fallback = fallbackAt(rules, path);
   const literal = readDefault(documented);
   // Prose, such as "none": right for a function, an object, or nothing at all.
-  if (literal === undefined)
-    return fallback == null || fallback === false || !/^(?:number|string)$/.test(typeof fallback);
-  return isDeepStrictEqual(read(rule.parse(nest(inner, literal.value)), inner), fallback);
+  if (literal === undefined) return !isPlain(fallback) || fallback === false;
+  try {
+    return isDeepStrictEqual(read(rules.get(first)?.parse(nest(inner, literal.value)), inner), fallback);
+  } catch (error) {
+    // What the rule itself refuses cannot be the default.
+    if (error instanceof Error) return false;
+    throw error;
+  }
 }
 
 /** What is wrong with the words for one option. */
@@ -64,7 +78,7 @@ function complain(option: OptionDoc, section: Section, rules: ReadonlyMap<string
   const places = section.uses.map((path) => [...path, key]);
   const wrong = [
     text === "" && "does not say what it limits",
-    written === undefined && "has no @default",
+    written === undefined && places.some((path) => isPlain(fallbackAt(rules, path))) && "has no @default",
     /\b(?:number|Duration|Size)\b/.test(type) && !tags.has("range") && "has no @range",
     written !== undefined &&
       !places.some((path) => isDefault(rules, path, written)) &&
@@ -104,14 +118,16 @@ function anchor(owner: string, key = ""): string {
 }
 
 /** One interface as Markdown: a table to look up, then a heading for each option. */
-function print(section: Section, docs: ReadonlyMap<string, OptionsDoc>): string {
+function print(section: Section, docs: ReadonlyMap<string, OptionsDoc>, rules: ReadonlyMap<string, Rule>): string {
   const { owner, text, options } = section.doc;
   const uses = section.uses.map((path) => path.join(".")).filter((path) => path !== "");
   const where = uses.length === 0 ? "" : `\nGiven as ${uses.map(code).join(", ")}.\n`;
   const rows = options.map((option) => {
     const group = groupOf(option, docs);
     const fallback = option.tags.get("default");
-    const shown = fallback === undefined ? group && `[a group](#${anchor(group.owner)})` : code(fallback);
+    const isOff = section.uses.every((path) => fallbackAt(rules, [...path, option.key]) === undefined);
+    const link = group && `${isOff ? "off, or " : ""}[a group](#${anchor(group.owner)})`;
+    const shown = fallback === undefined ? link : code(fallback);
     const cells = [`[${code(option.key)}](#${anchor(owner, option.key)})`, shown, option.tags.get("range")];
     return `| ${cells.map((cell) => (cell ?? "").replaceAll("|", "\\|")).join(" | ")} |`;
   });
@@ -144,7 +160,7 @@ async function printPart(part: string): Promise<string> {
     for (const { owner } of readOptionDocs(readFileSync(`${root}${file}`, "utf8"))) {
       const table = module[`${owner[0]?.toLowerCase()}${owner.slice(1)}Options`];
       const doc = docs.get(owner);
-      if (table === undefined || doc === undefined) continue;
+      if (typeof table !== "object" || table === null || doc === undefined) continue;
       const rules = new Map(
         Object.entries(table).flatMap(([key, rule]) => (isRule(rule) ? [[key, rule] as const] : [])),
       );
@@ -157,7 +173,7 @@ async function printPart(part: string): Promise<string> {
           // The defaults of a group are those of its options.
           if (groupOf(option, docs) === undefined) errors.push(...complain(option, section, rules));
         }
-        printed.push(print(section, docs));
+        printed.push(print(section, docs, rules));
       }
     }
   }
