@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
-import net from "node:net";
+import type net from "node:net";
 import { Readable } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { Agent, Dispatcher, interceptors } from "undici";
@@ -110,7 +110,8 @@ test("when the tries are spent the caller gets the last error as it came", async
 test("with attempts 0 the dispatch is not even wrapped", () => {
   const policy = new RetryPolicy(resolveOptions("retry", retryOptions, {}));
   const agent = new Agent();
-  assert.equal(policy.wrap(agent.dispatch), agent.dispatch);
+  const dispatch = agent.dispatch.bind(agent);
+  assert.equal(policy.wrap(dispatch), dispatch);
 });
 
 test("a POST is sent once, unless it carries an Idempotency-Key", async (t) => {
