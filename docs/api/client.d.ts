@@ -27,11 +27,12 @@ import type { Socket } from "node:net";
 import { type Dispatcher } from "undici";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
+import { type StreamHandler } from "./http2-streams.ts";
 import type { Pool } from "./pool.ts";
 /** Why a connection was closed; the `reason` label of `http_client_connections_closed_total`. */
 export type CloseReason = "idle_timeout" | "max_idle" | "max_lifetime" | "server_close" | "stale" | "error" | "aborted" | "single_use" | "shutdown" | "upgraded";
-/** Every reason, in the order in which stats and metrics show them. */
-export declare const closeReasons: readonly CloseReason[];
+/** A count for every reason, in the order in which stats and metrics show them. */
+export declare function countReasons(): Record<CloseReason, number>;
 /** Closing: nobody may have it any more, and its socket has not told its end yet. */
 export type ConnectionState = "active" | "idle" | "closing" | "closed";
 /** Whether `error` says that a request was still unsent when its connection went away. */
@@ -68,7 +69,7 @@ export declare class Connection extends WheelTimer {
     get bare(): boolean;
     get gone(): boolean;
     /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */
-    dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void;
+    dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void;
     /** Closes now. The pool learns of it from the socket's close event, whoever closed it. */
     close(reason: CloseReason): void;
     /** Takes back what would stand between the user and a socket that is now his: an error must not go unheard. */
@@ -663,7 +664,7 @@ export interface TransportStats extends PoolCounts {
     readonly origins: readonly OriginStats[];
 }
 /** Sums that can grow while origins come and go. */
-type Sums = {
+export type Sums = {
     -readonly [Key in keyof PoolCounts]: PoolCounts[Key];
 } & {
     closed: Record<CloseReason, number>;
@@ -674,7 +675,6 @@ export declare function describeOrigin(pool: Pool): OriginStats;
 export declare function emptySums(): Sums;
 /** Adds what a pool has counted, and its levels. */
 export declare function addPool(sums: Sums, pool: Pool): void;
-export {};
 
 // client/transport.d.ts
 
@@ -803,6 +803,57 @@ export declare class Dialer {
     /** Ends all dials with a `TransportClosedError` and forgets the TLS sessions. Connections handed over live on. */
     close(): void;
 }
+
+// client/http2-streams.d.ts
+
+/**
+ * Requests on one HTTP/2 connection, and how many of them it takes.
+ *
+ * undici keeps the server's SETTINGS_MAX_CONCURRENT_STREAMS to itself and queues what is above it, out of reach of our
+ * limits and cancels. So each request is sent through an attempt that can be taken back while undici has not written
+ * it: once the settings are known, what is still unwritten was too much, the number of the others is the connection's
+ * capacity, and the pool opens another connection for the rest.
+ */
+import type { Duplex } from "node:stream";
+import type { Client, Dispatcher } from "undici";
+type Handler = Dispatcher.DispatchHandler;
+type Controller = Dispatcher.DispatchController;
+/** A handler that can be told that its request has not been sent and must look for another connection. */
+export interface StreamHandler extends Handler {
+    onUnsent(): void;
+}
+/**
+ * Invariant: `#unwritten` holds the attempts that undici has taken and not written. They are taken back only after
+ * `#settled`: before the server's settings have come, undici writes one request and holds the others for them.
+ */
+export declare class Http2Streams {
+    #private;
+    /** `onCapacity` hears how many requests at once the server takes, each time that turns out to be fewer. */
+    constructor(client: Client, onCapacity: (capacity: number) => void);
+    dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void;
+    /** undici writes an attempt. The second one shows that the settings have come. */
+    onWritten(attempt: Attempt): void;
+    /** The server's settings are known, because they precede everything else that it sends. */
+    onSettings(): void;
+    onEnded(attempt: Attempt): void;
+}
+/** One request as undici sees it. Invariant: the handler hears nothing after `takeBack`. */
+declare class Attempt implements Handler {
+    #private;
+    written: boolean;
+    constructor(handler: StreamHandler, streams: Http2Streams);
+    takeBack(): void;
+    onRequestStart(controller: Controller, context: unknown): void;
+    onBodySent(chunk: Buffer): void;
+    onRequestSent(): void;
+    onResponseStarted(): void;
+    onResponseStart(...args: Parameters<NonNullable<Handler["onResponseStart"]>>): void;
+    onResponseData(controller: Controller, chunk: Buffer): void;
+    onResponseEnd(...args: Parameters<NonNullable<Handler["onResponseEnd"]>>): void;
+    onRequestUpgrade(controller: Controller, status: number, headers: Parameters<NonNullable<Handler["onRequestUpgrade"]>>[2], socket: Duplex): void;
+    onResponseError(controller: Controller, error: Error): void;
+}
+export {};
 
 // client/pool.d.ts
 

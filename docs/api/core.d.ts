@@ -126,17 +126,30 @@ export declare const traceparentKey: ContextKey<string>;
 /**
  * One coarse timer for thousands of deadlines.
  *
- * Nearly every deadline of a server is cancelled before it is reached, so arming and cancelling must cost nothing and
- * firing may cost something: a hashed wheel of linked timers, where each slot holds those due at its tick, whatever
- * the revolution. A native timer is set only for the next slot in use, so an idle wheel does not wake the process.
+ * Nearly every deadline of a server is cancelled before it is reached, so arming and cancelling must cost next to
+ * nothing and firing may cost something. Arming therefore does not even read the clock (60 ns on some machines): the
+ * timer waits in a ring of new ones until the next wake-up, half a tick later at most, and most are cancelled by then.
+ * Those that remain move to a hashed wheel, where each slot holds the timers due at its tick, whatever the revolution.
+ * A native timer is set only for the next slot in use, so a wheel with nothing due soon does not wake the process.
  * It is not for precision: a deadline is met up to one tick late.
  */
 import { type Clock } from "./clock.ts";
 import { RingNode } from "./ring.ts";
+/**
+ * What the wheel keeps of a timer. It is not the timer itself, since the wheel is slowed down threefold if its nodes
+ * are of as many classes as there are kinds of timers.
+ */
+declare class WheelNode extends RingNode {
+    readonly timer: WheelTimer;
+    delayMs: number;
+    /** The step at which it is due; `notArmed` or `notPlaced` before. */
+    dueAt: number;
+    constructor(timer: WheelTimer);
+}
 /** A deadline that can be armed on a {@link DeadlineWheel}. Extend it; arming and cancelling allocate nothing. */
-export declare abstract class WheelTimer extends RingNode {
-    /** @internal The tick at which it is due. Kept at -1 while not armed. */
-    wheelTick: number;
+export declare abstract class WheelTimer {
+    /** @internal */
+    readonly wheelNode: WheelNode;
     /** Whether it is waiting for its deadline. `false` again once `onDeadline` runs. */
     get armed(): boolean;
     /** Called once the deadline has passed. What it throws becomes an uncaught exception; other timers still fire. */
@@ -145,7 +158,7 @@ export declare abstract class WheelTimer extends RingNode {
 /** How a {@link DeadlineWheel} keeps time. */
 export interface DeadlineWheelOptions {
     /**
-     * Length of one tick in milliseconds: the most that a deadline is met too late on an idle event loop.
+     * The most, in milliseconds, that a deadline is met too late on an idle event loop.
      *
      * @default 10
      */
@@ -154,11 +167,12 @@ export interface DeadlineWheelOptions {
     readonly clock?: Clock;
 }
 /**
- * Keeps timers in slots by the tick at which they are due.
+ * Time goes in steps of half a tick: a timer loses up to one step while it is new, and up to one in its slot.
  *
- * Invariants: an armed timer is in slot `wheelTick & slotMask` (or in the ring of those about to fire), and
- * `wheelTick > #tick`, the last tick swept. While `size > 0` a wake-up is planned at `#wakeTick`, not later than the
- * earliest `wheelTick` and not later than one revolution. `#sweep` is the only place that fires.
+ * Invariants: an armed timer is in `#fresh` with `dueAt === notPlaced`, or in slot `dueAt & slotMask` with
+ * `dueAt > #step`, or in `#due`, which is empty outside a sweep. While `size > 0` a wake-up is planned for `#wakeAtMs`:
+ * within a step if there are new timers, not later than the earliest slot in use, and within a revolution. `#sweep` is
+ * the only place that fires.
  */
 export declare class DeadlineWheel {
     #private;
@@ -172,6 +186,7 @@ export declare class DeadlineWheel {
     /** Cancels all timers; none of them fires. The wheel may be used again. */
     close(): void;
 }
+export {};
 
 // core/errors.d.ts
 
