@@ -1,0 +1,131 @@
+/**
+ * Starts the reference shop, says where it is, and stops it without leaving anything behind.
+ *
+ * Order matters twice: services before the shop (the first page is whole), and on the way out customers, then the
+ * server, then the Transport, then the services that its last requests went to. `await using` is that order.
+ */
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { Server } from "node:http";
+import { styleText } from "node:util";
+import { Transport } from "sluice/client";
+import { describeUsage, readArguments, UsageError } from "./arguments.ts";
+import type { Arguments } from "./arguments.ts";
+import { readPool, Shop } from "./shop.ts";
+import { Terminal } from "./terminal.ts";
+import { startTraffic } from "./traffic.ts";
+import { Upstreams } from "./upstreams.ts";
+
+const usualPort = 8080;
+/** How long pages under way may take to finish after a signal. */
+const stopLimitMs = 1000;
+
+async function run({ port, traffic, seed }: Arguments, terminal: Terminal): Promise<void> {
+  const signalled = nextSignal();
+  const log = (line: string): void => terminal.log(line);
+  await using upstreams = new Upstreams(log);
+  await upstreams.ready();
+  const transport = new Transport({
+    maxConnsPerHost: 50,
+    poolTimeout: "500ms",
+    dialTimeout: "500ms",
+    responseHeaderTimeout: "1s",
+    bodyTimeout: "1s",
+  });
+  await using _transport = { [Symbol.asyncDispose]: (): Promise<void> => closeTransport(transport) };
+  const shop = new Shop({ transport, upstreams, log });
+  const server = createServer((request, response) => void shop.handle(request, response));
+  const url = `http://127.0.0.1:${await listen(server, port)}`;
+  await using _server = { [Symbol.asyncDispose]: (): Promise<void> => closeServer(server) };
+  welcome(url, traffic, terminal);
+  const plan = { url, rate: traffic ?? 0, seed, readPool: () => readPool(transport) };
+  await using _traffic = traffic === undefined ? undefined : startTraffic(plan, terminal);
+
+  const signal = await signalled;
+  terminal.endStatus();
+  terminal.say(`\n  ${signal}: finishing the pages under way, then closing.`);
+}
+
+/** The first signal asks to stop; a second one, of an impatient user, ends at once. */
+function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+        process.once(signal, () => process.exit(1));
+      });
+    }
+  });
+}
+
+/** Listens on loopback and gives the port. Without a wish, a taken port means the next one. */
+async function listen(server: Server, wish: number | undefined): Promise<number> {
+  const ports = wish === undefined ? Array.from({ length: 20 }, (_, index) => usualPort + index) : [wish];
+  for (const port of ports) {
+    server.listen(port, "127.0.0.1");
+    try {
+      // One after the other: the next port is only wanted if this one is taken.
+      // oxlint-disable-next-line no-await-in-loop
+      await once(server, "listening");
+      const address = server.address();
+      return typeof address === "object" && address !== null ? address.port : port;
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "";
+      if (code === "EACCES") throw new UsageError(`Port ${port} needs more rights. Take one above 1023: --port 8080`);
+      if (code !== "EADDRINUSE") throw error;
+    }
+  }
+  const taken = wish === undefined ? `Ports ${usualPort} to ${ports.at(-1)} are` : `Port ${wish} is`;
+  throw new UsageError(`${taken} taken by another program. Any free one: npm start -- --port 0`);
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close(); // ends idle connections too
+  const cut = setTimeout(() => server.closeAllConnections(), stopLimitMs);
+  await closed;
+  clearTimeout(cut);
+}
+
+/** The server is closed, so nobody waits for an answer any more: what is still under way may be cut. */
+async function closeTransport(transport: Transport): Promise<void> {
+  const cut = setTimeout(() => transport.abort(new Error("The shop is closing.")), stopLimitMs / 2);
+  await transport.close();
+  clearTimeout(cut);
+}
+
+function welcome(url: string, traffic: number | undefined, terminal: Terminal): void {
+  const link = (path: string): string => styleText(["cyan", "underline"], url + path);
+  const wave = styleText("cyan", "≈≈≈");
+  terminal.say(`
+  ${wave} ${styleText("bold", "Millrace is open")} ${wave}  three services, one sluice Transport
+
+    Shop       ${link("/")}
+    Pool       ${link("/debug/pool")}
+    Services   ${link("/debug/upstreams")}
+
+    Try        curl ${url}/api/products/stoneware-mug
+               curl ${url}/healthz
+`);
+  const customers =
+    traffic === undefined
+      ? "Nobody is here yet: npm start -- --traffic plays customers."
+      : `Customers come, ${traffic} a second.`;
+  terminal.say(`  ${styleText("dim", `${customers} Ctrl-C closes the shop.`)}\n`);
+}
+
+async function main(): Promise<void> {
+  const terminal = new Terminal();
+  try {
+    const args = readArguments(process.argv.slice(2));
+    if (args.help) terminal.say(describeUsage());
+    else await run(args, terminal);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\nnpm start -- --help explains the options.\n`);
+    process.exitCode = 2;
+  }
+}
+
+await main();
