@@ -43,7 +43,7 @@ function openSluice({ idleConnTimeoutMs, ...limits }: Limits): Contender {
     name: "sluice",
     request: (url, call) => transport.request(url, call),
     replays: () => transport.stats().replays,
-    origins: () => Object.keys(transport.stats().origins).length,
+    origins: () => transport.stats().origins.length,
     [Symbol.asyncDispose]: () => transport.close(),
   };
 }

@@ -144,16 +144,16 @@ export function describeRace(race: RaceFigures): string {
   const { fin, close, reset, cut } = race.serverClosed;
   const rows = Object.entries(race.tallies).map(([method, { sent, ok, errors }]) => [
     `  ${method}`,
-    String(sent),
-    String(ok),
     Object.entries(errors)
       .map(([code, count]) => `${code} ${count}`)
       .join(", ") || "none",
+    String(sent),
+    String(ok),
   ]);
   return [
     `${race.name}: ${race.seconds.toFixed(1)} s, ${race.replays} replays, ${race.postsProcessedTwice} POSTs processed twice`,
     `  the server closed ${fin} by FIN, ${close} by close, ${reset} by reset, and cut ${cut} POSTs off`,
-    formatTable([["  method", "sent", "ok", "errors"], ...rows]),
+    formatTable([["  method", "errors that the caller saw", "sent", "answered"], ...rows], 2),
   ].join("\n");
 }
 

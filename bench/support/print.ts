@@ -8,8 +8,8 @@ export function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}`);
 }
 
-/** Columns as wide as what stands in them: the first one to the left, the others, which are figures, to the right. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
+/** Columns as wide as what stands in them: the first ones, which are words, to the left, the figures to the right. */
+export function formatTable(rows: readonly (readonly string[])[], words = 1): string {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
@@ -17,7 +17,7 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return rows
     .map((row) =>
       row
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .map((cell, column) => (column < words ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
         .join("  ")
         .trimEnd(),
     )
