@@ -53,7 +53,7 @@ print(
   formatTable([["client", "CPU us/request", "min", "max", "req/s", "target us", "connections"], ...rows.map(toCells)]),
 );
 for (const { label, missing } of rows) if (missing !== undefined) print(`${label}: not available: ${missing}`);
-if (!ids.includes("go"))
+if (goVersion() === undefined)
   print("Go net/http: skipped; to include it install Go (apt-get install golang-go, or go.dev/dl)");
 for (const row of rows) {
   if (row.bound) print(`${row.label}: the target used more CPU than the client, so its req/s is the target's`);

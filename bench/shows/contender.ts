@@ -2,7 +2,7 @@
 
 import type { LookupFunction } from "node:net";
 import { Transport } from "sluice/client";
-import { Agent } from "undici";
+import { Agent, request } from "undici";
 import type { Dispatcher } from "undici";
 
 export type ContenderName = "sluice" | "undici";
@@ -41,7 +41,7 @@ function openSluice({ idleConnTimeoutMs, ...limits }: Limits): Contender {
   const transport = new Transport({ ...limits, idleConnTimeout: idleConnTimeoutMs });
   return {
     name: "sluice",
-    request: (url, call) => transport.request(url, call),
+    request: (url, call) => request(url, { ...call, dispatcher: transport }),
     replays: () => transport.stats().replays,
     origins: () => transport.stats().origins.length,
     [Symbol.asyncDispose]: () => transport.close(),
@@ -56,10 +56,7 @@ function openUndici({ maxConnsPerHost, idleConnTimeoutMs, lookup }: Limits): Con
   });
   return {
     name: "undici",
-    request: (url, call) => {
-      const { origin, pathname } = new URL(url);
-      return agent.request({ origin, path: pathname, method: "GET", ...call });
-    },
+    request: (url, call) => request(url, { ...call, dispatcher: agent }),
     replays: () => 0,
     origins: () => Object.keys(agent.stats).length,
     [Symbol.asyncDispose]: () => agent.close(),

@@ -3,6 +3,7 @@
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Transport } from "sluice/client";
+import { fetch, request } from "undici";
 import type { Random } from "../support/random.ts";
 
 export interface Deed {
@@ -40,7 +41,7 @@ function getAndRead(path: string, expected: Deed["expected"]): Deed {
     name: `GET ${path}`,
     expected,
     run: async (transport, origin, { signal }) => {
-      const { statusCode, body } = await transport.request(`${origin}/${path}`, { signal });
+      const { statusCode, body } = await request(`${origin}/${path}`, { dispatcher: transport, signal });
       check(statusCode, await body.text());
     },
   };
@@ -51,7 +52,7 @@ function fetchAndRead(path: string, expected: Deed["expected"]): Deed {
     name: `fetch ${path}`,
     expected,
     run: async (transport, origin, { signal }) => {
-      const response = await transport.fetch(`${origin}/${path}`, { signal });
+      const response = await fetch(`${origin}/${path}`, { dispatcher: transport, signal });
       check(response.status, await response.text());
     },
   };
@@ -64,8 +65,8 @@ function abortDuring(path: string): Deed {
     expected: "either",
     run: async (transport, origin, { random }) => {
       const controller = new AbortController();
-      const request = transport.request(`${origin}/${path}`, { signal: controller.signal });
-      const reading = request.then(({ body }) => body.text());
+      const answer = request(`${origin}/${path}`, { dispatcher: transport, signal: controller.signal });
+      const reading = answer.then(({ body }) => body.text());
       const [outcome] = await Promise.allSettled([
         reading,
         sleep(random.next() * 60).then(() => controller.abort(new Error("left"))),
@@ -80,14 +81,14 @@ const others: readonly Deed[] = [
     name: "body left unread",
     expected: "answer",
     run: async (transport, origin) => {
-      await transport.request(`${origin}/ok`);
+      await request(`${origin}/ok`, { dispatcher: transport });
     },
   },
   {
     name: "big body given up",
     expected: "answer",
     run: async (transport, origin) => {
-      const { body } = await transport.request(`${origin}/big`);
+      const { body } = await request(`${origin}/big`, { dispatcher: transport });
       body.on("error", () => body.destroy()).destroy();
     },
   },
@@ -95,7 +96,7 @@ const others: readonly Deed[] = [
     name: "fetched body cancelled",
     expected: "answer",
     run: async (transport, origin) => {
-      const response = await transport.fetch(`${origin}/big`);
+      const response = await fetch(`${origin}/big`, { dispatcher: transport });
       await response.body?.cancel();
     },
   },
@@ -103,7 +104,7 @@ const others: readonly Deed[] = [
     name: "redirect not followed",
     expected: "answer",
     run: async (transport, origin) => {
-      const response = await transport.fetch(`${origin}/redirect`, { redirect: "manual" });
+      const response = await fetch(`${origin}/redirect`, { dispatcher: transport, redirect: "manual" });
       await response.text();
     },
   },
@@ -113,7 +114,7 @@ const others: readonly Deed[] = [
     expected: "either",
     run: async (transport, origin) => {
       const body = Readable.from(uploadOf(20));
-      const response = await transport.request(`${origin}/ok`, { method: "PUT", body });
+      const response = await request(`${origin}/ok`, { dispatcher: transport, method: "PUT", body });
       await response.body.text();
     },
   },
@@ -122,7 +123,7 @@ const others: readonly Deed[] = [
     expected: "either",
     run: async (transport, origin) => {
       const body = Readable.from(uploadOf(200));
-      const response = await transport.request(`${origin}/early`, { method: "PUT", body });
+      const response = await request(`${origin}/early`, { dispatcher: transport, method: "PUT", body });
       await response.body.text();
     },
   },
@@ -131,7 +132,7 @@ const others: readonly Deed[] = [
     expected: "error",
     run: async (transport, origin) => {
       const body = Readable.from(failingUpload());
-      const response = await transport.request(`${origin}/ok`, { method: "PUT", body });
+      const response = await request(`${origin}/ok`, { dispatcher: transport, method: "PUT", body });
       await response.body.text();
     },
   },

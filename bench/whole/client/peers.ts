@@ -14,6 +14,10 @@ async function openTransport(): Promise<import("sluice/client").Transport> {
   return new Transport({ maxConnsPerHost: inFlight });
 }
 
+function canFetch(transport: object): transport is { readonly fetch: (url: string) => Promise<Response> } {
+  return "fetch" in transport;
+}
+
 function textOf(url: string, agent: HttpAgent): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = httpGet(url, { agent }, (response) => {
@@ -62,7 +66,8 @@ export const peers: Readonly<Record<NodePeerId, Peer>> = {
     level: "request",
     open: async (origin) => {
       const transport = await openTransport();
-      return lapOf(async () => (await transport.request(origin)).body.text());
+      const options = { origin, path: "/", method: "GET" } as const;
+      return lapOf(async () => (await transport.request(options)).body.text());
     },
   },
   "undici-request": {
@@ -106,6 +111,7 @@ export const peers: Readonly<Record<NodePeerId, Peer>> = {
     level: "fetch",
     open: async (origin) => {
       const transport = await openTransport();
+      if (!canFetch(transport)) throw new Error("transport.fetch does not exist yet");
       return lapOf(async () => (await transport.fetch(origin)).text());
     },
   },
