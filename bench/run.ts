@@ -32,7 +32,7 @@ const { values: given } = parseArgs({
 });
 
 const seed = given.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given.seed);
-const rounds = given.rounds === undefined ? (given.quick ? 5 : 15) : Number(given.rounds);
+const rounds = given.rounds === undefined ? (given.quick ? 5 : 20) : Number(given.rounds);
 const blockMs = given.quick ? 200 : 500;
 const ids = choosePeers(given.only);
 

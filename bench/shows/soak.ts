@@ -150,11 +150,11 @@ class Run {
   }
 }
 
-/** fetch wraps what went wrong; the cause is what tells. */
+/** The code; fetch has none of its own and wraps what went wrong, so its cause is what tells. */
 function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.cause instanceof Error) return nameOf(error.cause);
-  return "code" in error && typeof error.code === "string" ? error.code : error.message;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  return error.cause instanceof Error ? nameOf(error.cause) : error.message;
 }
 
 /** Bodies left unread, and what was given up, end shortly after the last deed: within a second, or they are left. */

@@ -115,7 +115,7 @@ function drawGrid(end: number, perUs: number, bottom: number): string {
 function drawBar({ id, cpuUs }: Bar, marks: readonly number[], { y, perUs }: Place): string {
   const own = id.startsWith("sluice");
   const length = Math.min(cpuUs * perUs, right - left);
-  const kind = own ? "own-bar" : id === "raw" ? "floor" : "bar";
+  const kind = own ? "own-bar" : id.startsWith("raw") ? "floor" : "bar";
   const label = `<text class="${own ? "own" : ""}" x="${left - 12}" y="${y + 13}" text-anchor="end">${escapeText(labelOf(id))}</text>`;
   const bar = `<rect class="${kind}" x="${left}" y="${y}" width="${round(length)}" height="${barHeight}" rx="2"/>`;
   const figureAt = left + Math.max(length, ...marks.map((us) => us * perUs)) + 8;

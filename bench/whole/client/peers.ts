@@ -36,6 +36,7 @@ const keepAlive = { keepAlive: true, maxSockets: inFlight } as const;
 /** The peers that are measured in a Node process. */
 export type NodePeerId =
   | "raw"
+  | "raw-heads"
   | `sluice-${Level}`
   | `undici-${Level}`
   | "http-agent"
@@ -47,7 +48,12 @@ export type NodePeerId =
 export type PeerId = NodePeerId | "go";
 
 export const peers: Readonly<Record<NodePeerId, Peer>> = {
-  raw: { label: "raw net.Socket (floor)", level: "dispatch", open: async (origin) => rawLap(origin) },
+  raw: { label: "raw net.Socket (floor)", level: "dispatch", open: async (origin) => rawLap(origin, "bare") },
+  "raw-heads": {
+    label: "raw net.Socket, heads read",
+    level: "dispatch",
+    open: async (origin) => rawLap(origin, "read"),
+  },
   "sluice-dispatch": {
     label: "sluice transport.dispatch",
     level: "dispatch",
