@@ -4,14 +4,15 @@
  */
 
 import { Agent as HttpAgent, get as httpGet } from "node:http";
+import type { Transport } from "sluice/client";
 import { dispatchLap } from "./dispatch.ts";
 import { inFlight, lapOf } from "./peer.ts";
 import type { Level, Peer } from "./peer.ts";
 import { rawLap } from "./raw-socket.ts";
 
-async function openTransport(): Promise<import("sluice/client").Transport> {
-  const { Transport } = await import("sluice/client");
-  return new Transport({ maxConnsPerHost: inFlight });
+async function openTransport(): Promise<Transport> {
+  const client = await import("sluice/client");
+  return new client.Transport({ maxConnsPerHost: inFlight });
 }
 
 function canFetch(transport: object): transport is { readonly fetch: (url: string) => Promise<Response> } {
