@@ -1,0 +1,43 @@
+/** The heap as it is when nothing is left to collect. `gc` is asked for by a flag, so that no script needs one. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+export interface Memory {
+  readonly heapBytes: number;
+  /** Buffers and WebAssembly memory, which the heap only points to. */
+  readonly externalBytes: number;
+  readonly rssBytes: number;
+}
+
+let collect: (() => void) | undefined;
+
+/** Collects until finalizers and weak references have had their turns too, then reads. */
+export async function readSettledMemory(): Promise<Memory> {
+  collect ??= exposeGc();
+  for (let turn = 0; turn < 3; turn += 1) {
+    collect();
+    // oxlint-disable-next-line no-await-in-loop
+    await sleep(20);
+  }
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { heapBytes: heapUsed, externalBytes: external, rssBytes: rss };
+}
+
+function exposeGc(): () => void {
+  setFlagsFromString("--expose-gc");
+  const gc: unknown = runInNewContext("gc");
+  if (typeof gc !== "function") throw new Error("This Node cannot expose its collector");
+  return () => void Reflect.apply(gc, undefined, []);
+}
+
+export function inMegabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(2)} MB`;
+}
+
+/** The change from one figure to another as "+1.2 %". */
+export function inPercent(from: number, to: number): string {
+  const percent = (to / from - 1) * 100;
+  return `${percent < 0 ? "" : "+"}${percent.toFixed(1)} %`;
+}

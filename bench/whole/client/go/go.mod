@@ -1,0 +1,3 @@
+module sluice.bench/client
+
+go 1.19
