@@ -14,6 +14,7 @@ import { resolveOptions } from "../core/options.ts";
 import { TransportClosedError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { OriginPools } from "./origin-pools.ts";
+import { isPlainRequest, sendRequest, toRequestOptions } from "./request.ts";
 import { settingsFor, type LeakedBody, type RequestSettings } from "./request-settings.ts";
 import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
@@ -73,6 +74,33 @@ export class Transport extends Dispatcher implements AsyncDisposable {
       return false;
     }
     return true;
+  }
+
+  /**
+   * Sends a request and resolves when the response header is there; undici's call and answer. `body` must be read, or
+   * dumped, or its connection stays in use.
+   *
+   * @throws {ClientError} a limit of this transport; other errors are those of undici and Node
+   */
+  override request<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque>,
+  ): Promise<Dispatcher.ResponseData<TOpaque>>;
+  override request<TOpaque = null>(
+    options: Dispatcher.RequestOptions<TOpaque>,
+    callback: (error: Error | null, data: Dispatcher.ResponseData<TOpaque>) => void,
+  ): void;
+  override request(url: string | URL, options?: Partial<Dispatcher.RequestOptions>): Promise<Dispatcher.ResponseData>;
+  override request(
+    target: string | URL | Dispatcher.RequestOptions,
+    extra?: Partial<Dispatcher.RequestOptions> | ((error: Error | null, data: Dispatcher.ResponseData) => void),
+  ): Promise<Dispatcher.ResponseData> | void {
+    if (typeof extra === "function") return super.request(toRequestOptions(target), extra);
+    try {
+      const options = toRequestOptions(target, extra);
+      return isPlainRequest(options) ? sendRequest(this, options) : super.request(options);
+    } catch (error) {
+      return Promise.reject(toError(error));
+    }
   }
 
   /** What the pools look like now: immutable, limits beside levels. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
-import net from "node:net";
+import type net from "node:net";
 import { Readable } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { Agent, Dispatcher, interceptors } from "undici";
