@@ -107,7 +107,8 @@ export class Connection extends WheelTimer {
     this.remoteAddress = dialed.remoteAddress;
     this.openedAt = openedAt;
     this.retireAt = retireAt;
-    this.socket.once("close", () => pool.onClosed(this));
+    // A microtask later, so that the request it carried has been told and has said why it closed.
+    this.socket.once("close", () => queueMicrotask(() => pool.onClosed(this)));
   }
 
   /** Whether nothing but bytes of node:http has used it, so that it may be lent out as a bare socket. */

@@ -101,6 +101,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
       return this.#fail(toError(error), "error");
     }
     if (this.#stage === "done") return;
+    if (context.done) return this.#fail(toError(context.cause), "aborted");
     if (context !== background) this.#contextEnd = context.onDone((cause) => this.abort(toError(cause)));
     this.#pool.acquire(this, this.#startedAt);
   }

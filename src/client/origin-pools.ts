@@ -84,8 +84,11 @@ export class OriginPools {
 
   /** Lets requests end, closes each connection when it is no longer needed, and resolves when none is left. */
   async drain(): Promise<void> {
+    const { shared } = this.#near;
     for (const pool of this.#pools.values()) pool.drain();
-    await this.#near.shared.whenEmpty();
+    // A request whose connection was stale dials again.
+    // oxlint-disable-next-line no-await-in-loop -- one wait after the other, until there is nothing to wait for
+    while (shared.open > 0) await shared.whenEmpty();
     this.#dispose();
   }
 

@@ -240,7 +240,10 @@ export class Pool {
   async prewarm(count: number): Promise<number> {
     const dials: Promise<boolean>[] = [];
     const wanted = Math.min(count, this.limits.maxIdleConnsPerHost) - this.#idle.length - this.connecting;
-    for (let dialled = 0; dialled < wanted && this.#mayDial(); dialled += 1) dials.push(this.#dial());
+    // It makes no room at others' cost: a connection that may be of use later is not worth one that is there.
+    for (let dialled = 0; dialled < wanted && this.#hasRoom(); dialled += 1) {
+      if (this.#near.shared.tryOpen(this)) dials.push(this.#dial());
+    }
     const opened = await Promise.all(dials);
     return opened.filter(Boolean).length;
   }
@@ -359,7 +362,7 @@ export class Pool {
 
   /** The only place where a connection changes its state. */
   #enter(conn: Connection, next: Connection["state"]): void {
-    if (conn.state === next) return;
+    if (conn.state === next || conn.state === "closed") return;
     if (conn.state === "idle") this.#leaveIdle(conn);
     if (conn.state === "active") this.inUse -= 1;
     conn.state = next;
@@ -414,15 +417,21 @@ export class Pool {
     return false;
   }
 
+  #hasRoom(): boolean {
+    const { shared } = this.#near;
+    return this.#open < this.limits.maxConnsPerHost && shared.open < shared.maxConns;
+  }
+
   /** Dials once; the right to open has been taken. Resolves to whether it succeeded, and never rejects. */
   async #dial(): Promise<boolean> {
     this.#open += 1;
     this.connecting += 1;
+    const begunAt = now();
     try {
       this.#onDialed(await this.#near.dialer.dial(this.#target, this.#closing.signal));
       return true;
     } catch (error) {
-      this.#onDialFailed(toError(error));
+      this.#onDialFailed(toError(error), begunAt);
       return false;
     }
   }
@@ -446,15 +455,17 @@ export class Pool {
     this.dialForWaiters();
   }
 
-  #onDialFailed(error: Error): void {
+  #onDialFailed(error: Error, begunAt: number): void {
     this.connecting -= 1;
     this.lastError = { at: Date.now(), message: error.message };
     if (error instanceof DialTimeoutError || error instanceof TlsHandshakeTimeoutError) this.countTimeout(error.phase);
-    // A dial belongs to nobody: it fails whoever has waited longest, unless other dials are left for all of them.
-    const first = this.#waiters.first;
-    if (first !== undefined && this.#waiters.size > this.connecting) {
+    // A dial belongs to nobody: it fails whoever has waited longest, unless other dials are left for all of them. The
+    // one that was to find out the protocol stood for all who waited for it.
+    for (let first = this.#waiters.first; first !== undefined; first = this.#waiters.first) {
+      if (this.#waiters.size <= this.connecting || first.waitingSince > begunAt) break;
       this.leave(first);
       first.onRefused(error);
+      if (this.#protocol !== "unknown") break;
     }
     this.#freed();
   }
