@@ -11,7 +11,8 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import { after, test } from "node:test";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -28,26 +29,20 @@ interface Upstream {
 }
 
 const mainFile = fileURLToPath(new URL("../examples/shop/main.ts", import.meta.url));
-const started = new Set<ChildProcess>();
-
-/** A failed test must not leave a shop behind; the services end with it. */
-after(() => {
-  for (const child of started) child.kill("SIGKILL");
-});
-
 class ShopProcess {
   readonly child: ChildProcess;
   readonly exited: Promise<unknown>;
   output = "";
   errors = "";
 
-  constructor(...args: string[]) {
+  constructor(t: TestContext, ...args: string[]) {
     this.child = spawn(process.execPath, ["--conditions=sluice-source", mainFile, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, NODE_TEST_CONTEXT: undefined },
     });
-    started.add(this.child);
     this.exited = once(this.child, "close");
+    // Also after a failure, and by asking: only the shop can end a service that a test has halted.
+    t.after(() => this.stop());
     this.child.stdout?.on("data", (chunk: Buffer) => (this.output += chunk.toString()));
     this.child.stderr?.on("data", (chunk: Buffer) => (this.errors += chunk.toString()));
   }
@@ -62,10 +57,12 @@ class ShopProcess {
     return JSON.parse(body) as Record<string, Upstream>;
   }
 
+  /** Ends the shop as its user would. A second call waits for the same end. */
   async stop(): Promise<void> {
     this.child.kill("SIGTERM");
+    const force = setTimeout(() => this.child.kill("SIGKILL"), 5000);
     await this.exited;
-    started.delete(this.child);
+    clearTimeout(force);
   }
 }
 
@@ -96,8 +93,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test("a product page is whole HTML with its stock and reviews, and its JSON twin says the same", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("a product page is whole HTML with its stock and reviews, and its JSON twin says the same", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const url = await shop.url();
 
   const [list, page, twin, style] = await Promise.all([
@@ -125,11 +122,10 @@ test("a product page is whole HTML with its stock and reviews, and its JSON twin
   assert.equal(product.reviews.length, 3);
   assert.deepEqual(product.unavailable, []);
   assert.equal(style.headers["content-type"], "text/css; charset=utf-8");
-  await shop.stop();
 });
 
-test("fifty pages, one after the other, are made over a handful of connections", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("fifty pages, one after the other, are made over a handful of connections", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const url = await shop.url();
 
   for (let page = 0; page < 50; page += 1) {
@@ -141,11 +137,10 @@ test("fifty pages, one after the other, are made over a handful of connections",
   const { opened, reused } = JSON.parse(body) as { opened: number; reused: number };
   assert.ok(opened <= 6, `150 requests opened ${opened} connections`);
   assert.ok(reused >= 144, `only ${reused} of 150 requests were sent on a used connection`);
-  await shop.stop();
 });
 
-test("what the shop does not have or do is refused with the right status", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("what the shop does not have or do is refused with the right status", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const url = await shop.url();
 
   const missing = await get(`${url}/products/unicorn`);
@@ -162,11 +157,10 @@ test("what the shop does not have or do is refused with the right status", async
   const head = await get(`${url}/products/day-pack`, { method: "HEAD" });
   assert.deepEqual([head.status, head.body], [200, ""]);
   assert.ok(Number(head.headers["content-length"]) > 1000);
-  await shop.stop();
 });
 
-test("the debug pages refuse a Host that is not this machine", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("the debug pages refuse a Host that is not this machine", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const url = await shop.url();
 
   const [local, foreign, prefixed] = await Promise.all([
@@ -177,11 +171,10 @@ test("the debug pages refuse a Host that is not this machine", async () => {
 
   assert.deepEqual([local.status, foreign.status, prefixed.status], [200, 403, 403]);
   assert.doesNotMatch(foreign.body + prefixed.body, /pid|idle/);
-  await shop.stop();
 });
 
-test("a page comes without the reviews when their service hangs, and not at all without the catalog", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("a page comes without the reviews when their service hangs, and not at all without the catalog", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const url = await shop.url();
   const { reviews, catalog } = await shop.upstreams();
   assert.ok(reviews && catalog);
@@ -211,8 +204,8 @@ test("a page comes without the reviews when their service hangs, and not at all 
   assert.equal(isAlive(catalog.pid), false);
 });
 
-test("a service that is killed is a 502 that names it, then comes back under its old address", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("a service that is killed is a 502 that names it, then comes back under its old address", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const url = await shop.url();
   const { catalog } = await shop.upstreams();
   assert.ok(catalog);
@@ -232,11 +225,10 @@ test("a service that is killed is a 502 that names it, then comes back under its
   assert.equal(restarted.restarts, 1);
   assert.equal((await get(`${url}/products/day-pack`)).status, 200);
   assert.match(shop.output, /catalog ended \(SIGKILL\), restart in 250 ms/);
-  await shop.stop();
 });
 
-test("SIGTERM stops the shop within two seconds, with customers in it, and leaves no process", async () => {
-  const shop = new ShopProcess("--port", "0", "--traffic", "100");
+test("SIGTERM stops the shop within two seconds, with customers in it, and leaves no process", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0", "--traffic", "100");
   await shop.url();
   const pids = Object.values(await shop.upstreams()).map(({ pid }) => pid);
   await sleep(500);
@@ -250,8 +242,8 @@ test("SIGTERM stops the shop within two seconds, with customers in it, and leave
   assert.equal(shop.errors, "");
 });
 
-test("the services end with a shop that was killed", async () => {
-  const shop = new ShopProcess("--port", "0");
+test("the services end with a shop that was killed", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
   const pids = Object.values(await shop.upstreams()).map(({ pid }) => pid);
   assert.equal(pids.length, 3);
 
@@ -259,10 +251,9 @@ test("the services end with a shop that was killed", async () => {
 
   await until(() => (pids.some(isAlive) ? undefined : true));
   await shop.exited;
-  started.delete(shop.child);
 });
 
-test("a wrong command line is told what to write instead", async () => {
+test("a wrong command line is told what to write instead", async (t) => {
   const taken = createServer();
   await once(taken.listen(0, "127.0.0.1"), "listening");
   const address = taken.address();
@@ -275,9 +266,8 @@ test("a wrong command line is told what to write instead", async () => {
   ];
 
   for (const [args, message] of cases) {
-    const shop = new ShopProcess(...args);
+    const shop = new ShopProcess(t, ...args);
     await shop.exited;
-    started.delete(shop.child);
     assert.equal(shop.child.exitCode, 2, args.join(" "));
     assert.match(shop.errors, message);
   }

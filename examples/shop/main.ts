@@ -90,7 +90,7 @@ async function closeServer(server: Server): Promise<void> {
 
 /** The server is closed, so nobody waits for an answer any more: what is still under way may be cut. */
 async function closeTransport(transport: Transport): Promise<void> {
-  const cut = setTimeout(() => transport.abort(new Error("The shop is closing.")), stopLimitMs / 2);
+  const cut = setTimeout(() => void transport.abort(new Error("The shop is closing.")), stopLimitMs / 2);
   await transport.close();
   clearTimeout(cut);
 }
