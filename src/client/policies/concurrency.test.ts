@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
-import net from "node:net";
+import type net from "node:net";
 import { test, type TestContext } from "node:test";
 import { Agent, Dispatcher } from "undici";
 import { background, context } from "../../core/context.ts";

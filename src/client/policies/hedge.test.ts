@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
-import net from "node:net";
+import type net from "node:net";
 import { test, type TestContext } from "node:test";
 import { Agent, Dispatcher } from "undici";
 import { resolveOptions } from "../../core/options.ts";
@@ -204,4 +204,15 @@ test("a pause asked for before the race is decided holds for the winner", async 
   );
   await ended.promise;
   assert.deepEqual(events, ["status 200", "resume", "data"]);
+});
+
+test("a request that waits for a connection is not hedged, because its hedge would wait behind it", async (t) => {
+  const { origin, seen } = await serve(t, say("ok", delay * 2));
+  const agent = new Agent({ connections: 1 });
+  t.after(() => agent.destroy());
+  const policy = new HedgePolicy(resolveOptions("hedge", hedgeOptions, { delay: delay * 3, budget: always }));
+  const client = new Wrapped(policy.wrap(agent.dispatch.bind(agent)));
+  await Promise.all(Array.from({ length: 4 }, () => get(client, origin)));
+  assert.equal(seen.length, 4);
+  assert.equal(policy.counts.sent, 0);
 });

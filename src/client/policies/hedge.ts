@@ -5,8 +5,9 @@
  * without waiting for the end. It is done only for GET and HEAD without a body, because both requests reach a server.
  * The first response header decides, whatever its status: an error that arrives first is an answer. The loser is
  * aborted, which costs its connection over HTTP/1.1. A budget keeps hedges to a share of the requests, since a server
- * that is slow for everybody is overloaded, and twice the load is the last thing it needs. With `"p95"` the delay
- * follows the response times of each origin. A request that fails before a hedge was sent simply fails: trying again
+ * that is slow for everybody is overloaded, and twice the load is the last thing it needs. The delay runs from the
+ * moment the first request was written: one that waits for a connection would only meet its hedge in the same queue.
+ * With `"p95"` the delay follows the response times of each origin. A request that fails before a hedge was sent simply fails: trying again
  * is the business of retries.
  */
 
@@ -86,15 +87,15 @@ interface HedgedCallParts {
  * One request of the caller and its hedges.
  *
  * Invariant: until `#winner` is set or the call is `#over`, `#racers` holds the attempts that may still answer, and
- * the timer runs if another hedge may be sent. Only the winner speaks to the handler.
+ * the timer runs if the first was written and another hedge may be sent. Only the winner speaks to the handler.
  */
 class HedgedCall {
   readonly controller: StableController = new StableController((reason) => this.#abort(reason));
   readonly handler: Handler;
   readonly #parts: HedgedCallParts;
   readonly #context: Context = context();
-  readonly #startedAt: number = performance.now();
   readonly #racers: Set<Racer> = new Set();
+  #sentAt = 0;
   #hedges = 0;
   #winner: Racer | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -107,14 +108,19 @@ class HedgedCall {
 
   start(): boolean {
     this.handler.onRequestStart?.(this.controller, null);
-    if (this.#over) return true;
-    this.#arm();
-    return this.#send();
+    return this.#over ? true : this.#send();
   }
 
   /** Is this racer still the one, or one of those, that the handler may hear of? */
   isRunning(racer: Racer): boolean {
     return !this.#over && (this.#winner === undefined ? this.#racers.has(racer) : this.#winner === racer);
+  }
+
+  /** The first request was written; a transport that replays it beneath writes it again, and time runs on. */
+  startClock(): void {
+    if (this.#sentAt > 0) return;
+    this.#sentAt = performance.now();
+    this.#arm();
   }
 
   /** The first response header ends the race. */
@@ -124,7 +130,7 @@ class HedgedCall {
     clearTimeout(this.#timer);
     const { policy, opts, state } = this.#parts;
     // When a hedge has won, the first request has taken at least this long.
-    state.times.record(performance.now() - this.#startedAt);
+    if (this.#sentAt > 0) state.times.record(performance.now() - this.#sentAt);
     if (racer.isHedge) policy.count("won", originOf(opts));
     this.controller.follow(controller);
     this.#abandonAll(new errors.RequestAbortedError("Another request was answered first"), racer);
@@ -219,7 +225,9 @@ class Racer implements Handler {
   }
 
   onRequestSent(): void {
-    if (!this.isHedge && this.#call.isRunning(this)) this.#call.handler.onRequestSent?.();
+    if (this.isHedge || !this.#call.isRunning(this)) return;
+    this.#call.startClock();
+    this.#call.handler.onRequestSent?.();
   }
 
   onResponseStart(controller: Controller, status: number, headers: Headers, statusText?: string): void {
