@@ -21,6 +21,7 @@ import { Buffer } from "node:buffer";
 import { errors, type Dispatcher, FormData, Response, util } from "undici";
 import { outside } from "../core/context.ts";
 import { eachHeader } from "./request-headers.ts";
+import { toError } from "./to-error.ts";
 
 type Controller = Dispatcher.DispatchController;
 type Handler = Dispatcher.DispatchHandler;
@@ -367,8 +368,4 @@ function translate(error: NodeJS.ErrnoException): Error {
   garbled.code = error.code;
   garbled.cause = error;
   return garbled;
-}
-
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new errors.RequestAbortedError(String(reason));
 }

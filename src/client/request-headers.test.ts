@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Headers } from "undici";
-import { eachHeader, hasHeader } from "./request-headers.ts";
+import { eachHeader, findHeader, withHeaders } from "./request-headers.ts";
 
 test("the same headers are found in each shape that undici takes", () => {
   const expected = [
@@ -29,9 +29,16 @@ test("no headers are none, whether absent or null", () => {
   assert.deepEqual([...eachHeader(undefined), ...eachHeader(null), ...eachHeader([]), ...eachHeader({})], []);
 });
 
-test("a header is found whatever its case, and not when its value is undefined", () => {
-  assert.equal(hasHeader({ "Idempotency-KEY": "" }, "idempotency-key"), true);
-  assert.equal(hasHeader(["idempotency-key", "1"], "idempotency-key"), true);
-  assert.equal(hasHeader({ "idempotency-key": undefined }, "idempotency-key"), false);
-  assert.equal(hasHeader({ "x-other": "idempotency-key" }, "idempotency-key"), false);
+test("a header is found whatever its case, and not when it has no value", () => {
+  assert.equal(findHeader({ "Idempotency-KEY": "" }, "idempotency-key"), "");
+  assert.equal(findHeader(["idempotency-key", "1"], "idempotency-key"), "1");
+  assert.equal(findHeader({ "x-key": ["1", "2"] }, "x-key"), "1");
+  assert.equal(findHeader({ "idempotency-key": undefined }, "idempotency-key"), undefined);
+  assert.equal(findHeader({ "x-other": "idempotency-key" }, "idempotency-key"), undefined);
+});
+
+test("headers are added only where the caller has set none", () => {
+  const given = { Traceparent: "mine", accept: ["a", "b"], "x-none": undefined };
+  const flat = withHeaders(given, { traceparent: "ours", "x-deadline": "5" });
+  assert.equal(flat.join(" "), "Traceparent mine accept a accept b x-deadline 5");
 });

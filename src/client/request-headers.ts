@@ -26,14 +26,6 @@ export function* eachHeader(headers: GivenHeaders): Generator<[string, HeaderVal
   else yield* Object.entries(headers);
 }
 
-/** Is a header of that lower-case name among them? */
-export function hasHeader(headers: GivenHeaders, name: string): boolean {
-  for (const [key, value] of eachHeader(headers)) {
-    if (value !== undefined && key.length === name.length && key.toLowerCase() === name) return true;
-  }
-  return false;
-}
-
 /** The first value of the header of that lower-case name. */
 export function findHeader(headers: GivenHeaders, name: string): string | undefined {
   for (const [key, value] of eachHeader(headers)) {

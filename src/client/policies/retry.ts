@@ -12,9 +12,11 @@
  * meantime. It looks at nothing after the response header: a body that breaks half-way is the caller's to judge.
  */
 
-import { type Dispatcher, errors } from "undici";
+import type { Dispatcher } from "undici";
 import { context, type Context, outside } from "../../core/context.ts";
-import { hasHeader } from "../request-headers.ts";
+import { isRepeatable } from "../replay.ts";
+import { findHeader } from "../request-headers.ts";
+import { toError } from "../to-error.ts";
 import { BodyDiscard } from "./discard-body.ts";
 import type { ResolvedRetryOptions } from "./options.ts";
 import { originOf, PerOrigin } from "./per-origin.ts";
@@ -40,16 +42,11 @@ export interface RetrySettings {
   readonly random?: () => number;
 }
 
-/** Can `body` be sent a second time? */
-export function isReplayable(body: unknown): boolean {
-  return body == null || typeof body === "string" || ArrayBuffer.isView(body) || body instanceof ArrayBuffer;
-}
-
 /** Does sending this twice do what sending it once does? */
-export function isIdempotent(opts: Dispatcher.DispatchOptions, methods: readonly string[]): boolean {
+function isIdempotent(opts: Dispatcher.DispatchOptions, methods: readonly string[]): boolean {
   if (opts.idempotent === false) return false;
   if (opts.idempotent === true || methods.includes(opts.method)) return true;
-  return hasHeader(opts.headers, "idempotency-key") || hasHeader(opts.headers, "x-idempotency-key");
+  return (findHeader(opts.headers, "idempotency-key") ?? findHeader(opts.headers, "x-idempotency-key")) !== undefined;
 }
 
 /** `counts` has one entry for each reason that occurred; reasons come from the options' lists, so there are few. */
@@ -79,7 +76,7 @@ export class RetryPolicy {
     return (opts, handler) => {
       this.#budgetOf(originOf(opts)).deposit();
       const upgrades = opts.method === "CONNECT" || (opts.upgrade != null && opts.upgrade !== false);
-      if (upgrades || !isReplayable(opts.body) || !isIdempotent(opts, this.options.methods)) {
+      if (upgrades || !isRepeatable(opts.body) || !isIdempotent(opts, this.options.methods)) {
         return dispatch(opts, handler);
       }
       return new RetriedCall(this, dispatch, opts, handler).start();
@@ -289,8 +286,4 @@ function findCode(error: Error, codes: readonly string[]): string | undefined {
     if (typeof candidate.code === "string" && codes.includes(candidate.code)) return candidate.code;
   }
   return undefined;
-}
-
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new errors.RequestAbortedError(String(reason));
 }
