@@ -24,6 +24,7 @@ import { expectsContinue, sendExpectContinue } from "./expect-continue.ts";
 import { type FailedAttempt, mayReplay } from "./replay.ts";
 import { withoutHeader } from "./request-headers.ts";
 import type { RequestSettings } from "./request-settings.ts";
+import { isServerFailure } from "./policies/outlier-ejection.ts";
 import type { Pool } from "./pool.ts";
 import { toError } from "./to-error.ts";
 import { Waiter } from "./wait-queue.ts";
@@ -58,6 +59,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   readonly #startedAt = now();
   #stage: Stage = "queue";
   #conn: Connection | undefined;
+  #address = "";
   #inner: Dispatcher.DispatchController | undefined;
   #contextEnd: Disposable | undefined;
   #status = 0;
@@ -140,6 +142,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   override onConnection(conn: Connection): void {
     this.#pool.wheel.cancel(this);
     this.#conn = conn;
+    this.#address = conn.remoteAddress;
     this.#stage = "lent";
     this.#written = false;
     this.#pool.inFlight += 1;
@@ -244,6 +247,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.rawTrailers = controller.rawTrailers ?? null;
     // First the connection, then the caller: who asks for the next request at once gets this one (Go's rule).
     const at = now();
+    this.#pool.report(this.#address, !isServerFailure(this.#status));
     this.#settle(this.#reasonToClose(), at);
     this.#record("", at);
     try {
@@ -393,7 +397,10 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     const inner = this.#inner;
     this.reason ??= error;
     if (this.queued) this.#pool.leave(this);
-    if (close === "error") this.#pool.lastError = { at: Date.now(), message: error.message };
+    if (close === "error") {
+      this.#pool.lastError = { at: Date.now(), message: error.message };
+      if (this.#conn !== undefined) this.#pool.report(this.#address, false);
+    }
     const at = now();
     this.#settle(close, at);
     inner?.abort(error);

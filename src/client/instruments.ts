@@ -39,6 +39,32 @@ const knownMethods: ReadonlySet<string> = new Set([
   "TRACE",
 ]);
 
+/** The families of what is off by default; empty until it is on. */
+class PolicyInstruments {
+  readonly refusedRetries: Family<Counter>;
+  readonly hedges: Family<Counter>;
+  readonly ejections: Family<Counter>;
+  readonly gated: Family<Counter>;
+
+  constructor(registry: Registry) {
+    this.refusedRetries = registry.counter(
+      "http_client_retries_refused_total",
+      "Failed requests that were not sent again although their kind may be, by reason.",
+      [...originLabels, "reason"],
+    );
+    this.hedges = registry.counter("http_client_hedges_total", "Second requests against slow first ones.", [
+      ...originLabels,
+      "outcome",
+    ]);
+    this.ejections = registry.counter("http_client_ejections_total", "Addresses left alone for a while.", originLabels);
+    this.gated = registry.counter(
+      "http_client_concurrency_limited_total",
+      "Requests that the concurrency limit kept back, by outcome.",
+      [...originLabels, "outcome"],
+    );
+  }
+}
+
 /** All families of the client in one registry. Made once for a transport; transports of one registry share them. */
 export class ClientInstruments {
   readonly requests: Family<Counter>;
@@ -52,6 +78,7 @@ export class ClientInstruments {
   readonly establish: Family<Histogram>;
   readonly timeouts: Family<Counter>;
   readonly retries: Family<Counter>;
+  readonly policies: PolicyInstruments;
   readonly active: GaugeFamily;
   readonly pending: GaugeFamily;
   readonly openConnections: GaugeFamily;
@@ -114,6 +141,7 @@ export class ClientInstruments {
       ...originLabels,
       "reason",
     ]);
+    this.policies = new PolicyInstruments(registry);
     this.active = registry.gauge("http_client_active_requests", "Requests that have not ended.", originLabels);
     this.pending = registry.gauge("http_client_pending_requests", "Requests that wait for a connection.", originLabels);
     this.openConnections = registry.gauge("http_client_open_connections", "Open connections by state.", [
@@ -206,6 +234,22 @@ export class OriginInstruments {
 
   retried(reason: string): void {
     this.#all.retries.labels(...this.#labels, reason).add();
+  }
+
+  retryRefused(reason: string): void {
+    this.#all.policies.refusedRetries.labels(...this.#labels, reason).add();
+  }
+
+  hedged(outcome: string): void {
+    this.#all.policies.hedges.labels(...this.#labels, outcome).add();
+  }
+
+  gated(outcome: string): void {
+    this.#all.policies.gated.labels(...this.#labels, outcome).add();
+  }
+
+  ejected(): void {
+    this.#all.policies.ejections.labels(...this.#labels).add();
   }
 
   #establish(phase: string, ms: number): void {

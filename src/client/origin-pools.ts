@@ -51,7 +51,8 @@ export class OriginPools {
       localAddress: options.localAddress,
       maxCachedTlsSessions: options.maxTlsSessions,
     });
-    this.#near = { limits: options, shared: new SharedLimits(options.maxConns, options.maxIdleConns), wheel, dialer };
+    const shared = new SharedLimits(options.maxConns, options.maxIdleConns);
+    this.#near = { limits: options, shared, wheel, dialer, ejection: options.ejection };
     this.#instruments = new ClientInstruments(options.registry);
     this.#gauges = this.#observeLevels();
   }
@@ -76,6 +77,11 @@ export class OriginPools {
     // Plain HTTP in its canonical form is its own key: no parsing, nothing made.
     if (text.startsWith("https:")) return this.#securePoolFor(text, options);
     return this.#pools.get(text) ?? this.#find(text, "", {});
+  }
+
+  /** The pool of an origin that is known; the variants of a TLS origin are left out. */
+  peek(origin: string): Pool | undefined {
+    return this.#pools.get(origin);
   }
 
   closeIdle(): void {

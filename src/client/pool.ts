@@ -25,6 +25,7 @@ import type { OriginInstruments } from "./instruments.ts";
 import type { SharedLimits } from "./shared-limits.ts";
 import type { Route } from "./wire-options.ts";
 import { toError } from "./to-error.ts";
+import { OutlierEjection, type OutlierEjectionOptions } from "./policies/outlier-ejection.ts";
 import { WaitQueue, type Waiter } from "./wait-queue.ts";
 
 /** The limits of one origin, in milliseconds, bytes and counts. */
@@ -46,6 +47,7 @@ export interface PoolNeighbours {
   readonly shared: SharedLimits;
   readonly wheel: DeadlineWheel;
   readonly dialer: Dialer;
+  readonly ejection: OutlierEjectionOptions | undefined;
 }
 
 /** Lifetimes are shortened by up to a tenth at random, so that connections opened together do not end together. */
@@ -80,6 +82,7 @@ export class Pool {
   waitCount = 0;
   waitDurationMs = 0;
   lastError: { readonly at: number; readonly message: string } | undefined;
+  readonly #ejection: OutlierEjection | undefined;
   /** Monotonic milliseconds of the last acquire; the pool that is quiet for longest is forgotten first. */
   lastUsedAt: number = now();
 
@@ -109,7 +112,8 @@ export class Pool {
     this.instruments = instruments;
     this.closed = countReasons();
     this.#near = near;
-    this.#target = target;
+    this.#ejection = near.ejection && new OutlierEjection(near.ejection, (address) => this.#onEjected(address));
+    this.#target = { ...target, avoid: (address) => this.#ejection?.avoid(address) === true };
     this.#protocol = target.allowH2 ? "unknown" : "h1";
   }
 
@@ -264,6 +268,17 @@ export class Pool {
   onIdleDeadline(conn: Connection): void {
     if (conn.state !== "idle") return;
     this.closeIdle(conn, now() >= conn.retireAt ? "max_lifetime" : "idle_timeout");
+  }
+
+  /** A request at `address` has ended; `ok` is whether the server did its part. */
+  report(address: string, ok: boolean): void {
+    this.#ejection?.report(address, ok);
+  }
+
+  countRetry(reason: string, again: boolean): void {
+    if (!again) return this.instruments.retryRefused(reason);
+    this.retries += 1;
+    this.instruments.retried(reason);
   }
 
   countTimeout(phase: Phase): void {
@@ -442,6 +457,7 @@ export class Pool {
     this.inUse += 1;
     this.#protocol = dialed.protocol === "h2" ? "h2" : "h1";
     this.instruments.opened(dialed.timings);
+    this.#ejection?.know([dialed.remoteAddress]);
     const openedAt = now();
     this.#lastEndAt = openedAt;
     const conn = new Connection(this, dialed, openedAt, openedAt + this.#drawLifetime());
@@ -458,6 +474,7 @@ export class Pool {
   #onDialFailed(error: Error, begunAt: number): void {
     this.connecting -= 1;
     this.lastError = { at: Date.now(), message: error.message };
+    for (const address of failedAddresses(error)) this.report(address, false);
     if (error instanceof DialTimeoutError || error instanceof TlsHandshakeTimeoutError) this.countTimeout(error.phase);
     // A dial belongs to nobody: it fails whoever has waited longest, unless other dials are left for all of them. The
     // one that was to find out the protocol stood for all who waited for it.
@@ -470,7 +487,21 @@ export class Pool {
     this.#freed();
   }
 
+  /** Its idle connections are closed. Those in use may end what they carry. */
+  #onEjected(address: string): void {
+    this.instruments.ejected();
+    for (const conn of this.#idle.filter(({ remoteAddress }) => remoteAddress === address)) {
+      this.closeIdle(conn, "error");
+    }
+  }
+
   #drawLifetime(): number {
     return this.limits.maxConnLifetime * (1 - Math.random() * lifetimeJitter);
   }
+}
+
+/** The addresses that a failed dial names: one, or all that were tried. */
+function failedAddresses(error: Error): string[] {
+  const each: unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return each.flatMap((one) => (one instanceof Error && "address" in one ? [String(one.address)] : []));
 }

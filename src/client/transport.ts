@@ -14,6 +14,7 @@ import { resolveOptions } from "../core/options.ts";
 import { TransportClosedError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { OriginPools } from "./origin-pools.ts";
+import { FailurePolicies } from "./policies/failure-policies.ts";
 import { isPlainRequest, sendRequest, toRequestOptions } from "./request.ts";
 import { settingsFor, type LeakedBody, type RequestSettings } from "./request-settings.ts";
 import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
@@ -40,6 +41,8 @@ export class Transport extends Dispatcher implements AsyncDisposable {
   readonly options: Readonly<ResolvedTransportOptions>;
   readonly #pools: OriginPools;
   readonly #settings: RequestSettings;
+  /** One request through the failure policies that were asked for; without any, straight to its pool. */
+  readonly #send: Dispatcher.Dispatch;
   readonly #legacy: Dispatcher = new Dispatcher1Wrapper(this);
   /** Set by `close()` and `abort()`: the end of it all. */
   #end: Promise<void> | undefined;
@@ -50,6 +53,7 @@ export class Transport extends Dispatcher implements AsyncDisposable {
     this.options = resolveOptions("Transport", transportOptions, options);
     this.#pools = new OriginPools(this.options, new DeadlineWheel());
     this.#settings = settingsOf(this.options);
+    this.#send = this.#withPolicies(this.options.upstream);
   }
 
   /**
@@ -62,18 +66,12 @@ export class Transport extends Dispatcher implements AsyncDisposable {
     if (typeof handler.onRequestStart !== "function") return this.#legacy.dispatch(options, handler);
     try {
       if (this.#end !== undefined) throw new TransportClosedError();
-      const { upstream } = this.options;
-      if (upstream !== undefined) return upstream.dispatch(options, handler);
-      const pool = this.#pools.poolFor(options);
-      const current = context();
-      const sent = wireOptions(options, pool.route, current);
-      new Exchange(pool, sent, handler, settingsFor(this.#settings, options)).start(current);
+      return this.#send(options, handler);
     } catch (error) {
       if (handler.onResponseError === undefined) throw error;
       handler.onResponseError(noController, toError(error));
       return false;
     }
-    return true;
   }
 
   /**
@@ -153,6 +151,27 @@ export class Transport extends Dispatcher implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #withPolicies(upstream: Pick<Dispatcher, "dispatch"> | undefined): Dispatcher.Dispatch {
+    const policies = new FailurePolicies(this.options, {
+      onRetry: (reason, origin, again) => this.#pools.peek(origin)?.countRetry(reason, again),
+      onHedge: (outcome, origin) => this.#pools.peek(origin)?.instruments.hedged(outcome),
+      onLimit: (outcome, origin) => this.#pools.peek(origin)?.instruments.gated(outcome),
+    });
+    return policies.wrap(
+      upstream === undefined
+        ? (options, handler) => this.#toPool(options, handler)
+        : (options, handler) => upstream.dispatch(options, handler),
+    );
+  }
+
+  #toPool(options: DispatchOptions, handler: DispatchHandler): boolean {
+    const pool = this.#pools.poolFor(options);
+    const current = context();
+    const sent = wireOptions(options, pool.route, current);
+    new Exchange(pool, sent, handler, settingsFor(this.#settings, options)).start(current);
+    return true;
   }
 }
 

@@ -34,8 +34,6 @@ export interface DialOptions {
   readonly keepAliveInitialDelay?: number | undefined;
   /** Most TLS sessions kept for resumption. @default 100 */
   readonly maxCachedTlsSessions?: number | undefined;
-  /** Names the addresses that are tried last: those that outlier ejection has taken out. */
-  readonly avoidAddress?: ((address: string) => boolean) | undefined;
 }
 
 /** Refuses what would otherwise fail in every dial, or surprise in one. */

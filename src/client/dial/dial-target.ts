@@ -10,6 +10,8 @@ export interface DialTarget {
   readonly servername?: string | undefined;
   /** Offers HTTP/2 in the TLS handshake, before HTTP/1.1. */
   readonly allowH2: boolean;
+  /** Names the addresses that are tried last: those that outlier ejection has taken out. */
+  readonly avoid?: ((address: string) => boolean) | undefined;
 }
 
 /** `[::1]` as `::1`; anything else as it is. */

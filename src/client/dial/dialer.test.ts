@@ -84,11 +84,11 @@ test("an IPv6 address is dialed with its brackets or without them", async () => 
 test("an address that outlier ejection avoids is tried last, not never", async () => {
   await using server = await listen(createServer(), "0.0.0.0");
   const lookup = addresses("127.0.0.1", "127.0.0.2");
-  const avoiding = dialerWith({ lookup, avoidAddress: (address) => address === "127.0.0.1" });
-  const avoidingAll = dialerWith({ lookup, avoidAddress: () => true });
+  const dialer = dialerWith({ lookup });
+  const target = plain(server.port, "shop.test");
 
-  const first = await avoiding.dial(plain(server.port, "shop.test"));
-  const second = await avoidingAll.dial(plain(server.port, "shop.test"));
+  const first = await dialer.dial({ ...target, avoid: (address) => address === "127.0.0.1" });
+  const second = await dialer.dial({ ...target, avoid: () => true });
 
   assert.deepEqual([first.remoteAddress, second.remoteAddress], ["127.0.0.2", "127.0.0.1"]);
   first.socket.destroy();

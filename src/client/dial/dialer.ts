@@ -240,15 +240,15 @@ export class Dialer {
   }
 
   async #candidates(
-    endpoint: { readonly hostname: string; readonly port: number },
+    endpoint: Pick<DialTarget, "hostname" | "port" | "avoid">,
     signal: AbortSignal,
   ): Promise<readonly Candidate[]> {
-    const { socketPath, localAddress, avoidAddress, keepAliveInitialDelay = 30_000 } = this.#options;
+    const { socketPath, localAddress, keepAliveInitialDelay = 30_000 } = this.#options;
     if (socketPath !== undefined) return [{ name: socketPath, address: socketPath, options: { path: socketPath } }];
     const found = await this.#resolver.resolve(withoutBrackets(endpoint.hostname), signal);
     const usable = interleave(localAddress === undefined ? found : sameFamily(found, localAddress));
     if (usable.length === 0) throw noUsableAddress(endpoint.hostname, localAddress);
-    const avoided = usable.filter(({ address }) => avoidAddress?.(address) === true);
+    const avoided = usable.filter(({ address }) => endpoint.avoid?.(address) === true);
     const ordered = [...usable.filter((each) => !avoided.includes(each)), ...avoided];
     return ordered.map(({ address, family }) => ({
       name: authorityOf({ hostname: address, port: endpoint.port }),

@@ -24,7 +24,7 @@ export interface FailureOptions {
 /** Told of what the policies do, as they count it, so that the transport can count it in its instruments as well. */
 export interface FailureListener {
   readonly budgetOf?: RetrySettings["budgetOf"];
-  readonly onRetry?: (reason: RetryReason, origin: string) => void;
+  readonly onRetry?: (reason: RetryReason, origin: string, again: boolean) => void;
   readonly onHedge?: (outcome: HedgeOutcome, origin: string) => void;
   readonly onLimit?: (outcome: GateOutcome, origin: string) => void;
 }

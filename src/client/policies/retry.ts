@@ -37,8 +37,8 @@ export type RetryReason = string;
 export interface RetrySettings {
   /** The budget of an origin; by default one of its own for each. Give the pool's to share it with stale replays. */
   readonly budgetOf?: (origin: string) => RetryBudget;
-  /** Told of each decision, as it is counted. */
-  readonly onDecision?: (reason: RetryReason, origin: string) => void;
+  /** Told of each decision, as it is counted; `again` is whether there is another try. */
+  readonly onDecision?: (reason: RetryReason, origin: string, again: boolean) => void;
   readonly random?: () => number;
 }
 
@@ -53,7 +53,7 @@ function isIdempotent(opts: Dispatcher.DispatchOptions, methods: readonly string
 export class RetryPolicy {
   readonly options: ResolvedRetryOptions;
   readonly #budgetOf: (origin: string) => RetryBudget;
-  readonly #onDecision: (reason: RetryReason, origin: string) => void;
+  readonly #onDecision: (reason: RetryReason, origin: string, again: boolean) => void;
   readonly #random: () => number;
   readonly #counts: Map<RetryReason, number> = new Map();
 
@@ -93,7 +93,7 @@ export class RetryPolicy {
     call: RetriedCall,
   ): number | undefined {
     const { attempts, backoff, maxRetryAfter } = this.options;
-    const refuse = (reason: RetryReason): undefined => this.#decide(reason, call.origin);
+    const refuse = (reason: RetryReason): undefined => this.#decide(reason, call.origin, false);
     if (failure.tried > attempts) return refuse("attempts_spent");
     if (failure.retryAfter !== undefined && failure.retryAfter > maxRetryAfter) return refuse("retry_after");
     const ceiling = Math.min(backoff.from * 2 ** (failure.tried - 1), backoff.to);
@@ -102,13 +102,13 @@ export class RetryPolicy {
     const delay = (failure.retryAfter ?? 0) + wait;
     if (call.context.done || delay >= call.context.remaining()) return refuse("deadline");
     if (!this.#budgetOf(call.origin).tryWithdraw()) return refuse("budget_spent");
-    this.#decide(failure.reason, call.origin);
+    this.#decide(failure.reason, call.origin, true);
     return delay;
   }
 
-  #decide(reason: RetryReason, origin: string): undefined {
+  #decide(reason: RetryReason, origin: string, again: boolean): undefined {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
-    this.#onDecision(reason, origin);
+    this.#onDecision(reason, origin, again);
   }
 }
 
