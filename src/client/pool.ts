@@ -240,7 +240,7 @@ export class Pool {
   async prewarm(count: number): Promise<number> {
     const dials: Promise<boolean>[] = [];
     const wanted = Math.min(count, this.limits.maxIdleConnsPerHost) - this.#idle.length - this.connecting;
-    for (let dialled = 0; dialled < wanted && this.#mayDial(); dialled += 1) dials.push(this.#dial());
+    while (dials.length < wanted && this.#hasRoom() && this.#near.shared.tryOpen(this)) dials.push(this.#dial());
     const opened = await Promise.all(dials);
     return opened.filter(Boolean).length;
   }
@@ -403,6 +403,11 @@ export class Pool {
     this.#open -= 1;
     this.#near.shared.closed();
     this.dialForWaiters();
+  }
+
+  /** Whether a connection more fits in without another being closed. */
+  #hasRoom(): boolean {
+    return this.#closedBy === undefined && this.#open < this.limits.maxConnsPerHost && this.#near.shared.hasRoom;
   }
 
   #mayDial(): boolean {
