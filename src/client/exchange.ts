@@ -182,6 +182,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#inner = controller;
+    if (this.paused) controller.pause();
     if (this.#stage === "done") {
       // Given up between the loan and the write.
       controller.abort(this.reason ?? new Error("aborted"));

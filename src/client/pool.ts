@@ -244,10 +244,7 @@ export class Pool {
   async prewarm(count: number): Promise<number> {
     const dials: Promise<boolean>[] = [];
     const wanted = Math.min(count, this.limits.maxIdleConnsPerHost) - this.#idle.length - this.connecting;
-    // It makes no room at others' cost: a connection that may be of use later is not worth one that is there.
-    for (let dialled = 0; dialled < wanted && this.#hasRoom(); dialled += 1) {
-      if (this.#near.shared.tryOpen(this)) dials.push(this.#dial());
-    }
+    while (dials.length < wanted && this.#hasRoom() && this.#near.shared.tryOpen(this)) dials.push(this.#dial());
     const opened = await Promise.all(dials);
     return opened.filter(Boolean).length;
   }
@@ -423,6 +420,11 @@ export class Pool {
     this.dialForWaiters();
   }
 
+  /** Whether a connection more fits in without another being closed. */
+  #hasRoom(): boolean {
+    return this.#closedBy === undefined && this.#open < this.limits.maxConnsPerHost && this.#near.shared.hasRoom;
+  }
+
   #mayDial(): boolean {
     if (this.#closedBy !== undefined) return false;
     if (this.#open < this.limits.maxConnsPerHost) return this.#near.shared.tryOpen(this);
@@ -430,11 +432,6 @@ export class Pool {
     const [oldest] = this.#idle;
     if (oldest !== undefined) this.closeIdle(oldest, "max_idle");
     return false;
-  }
-
-  #hasRoom(): boolean {
-    const { shared } = this.#near;
-    return this.#open < this.limits.maxConnsPerHost && shared.open < shared.maxConns;
   }
 
   /** Dials once; the right to open has been taken. Resolves to whether it succeeded, and never rejects. */

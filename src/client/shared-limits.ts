@@ -43,9 +43,14 @@ export class SharedLimits {
     return this.#starved.size > 0;
   }
 
+  /** Whether one connection more may be open now. */
+  get hasRoom(): boolean {
+    return this.#open < this.maxConns;
+  }
+
   /** Takes the right to open one connection; without room, closes the oldest idle one and puts the pool in line. */
   tryOpen(pool: Pool): boolean {
-    if (this.#open < this.maxConns) {
+    if (this.hasRoom) {
       this.#open += 1;
       this.#starved.delete(pool);
       return true;

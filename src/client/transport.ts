@@ -13,6 +13,7 @@ import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { resolveOptions } from "../core/options.ts";
 import { TransportClosedError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
+import { createFetch } from "./fetch/create-fetch.ts";
 import { OriginPools } from "./origin-pools.ts";
 import { FailurePolicies } from "./policies/failure-policies.ts";
 import { isPlainRequest, sendRequest, toRequestOptions } from "./request.ts";
@@ -39,6 +40,8 @@ type DispatchHandler = Dispatcher.DispatchHandler;
  */
 export class Transport extends Dispatcher implements AsyncDisposable {
   readonly options: Readonly<ResolvedTransportOptions>;
+  /** WHATWG fetch over this transport: the requests, responses and errors of global fetch, for less. */
+  readonly fetch: typeof globalThis.fetch = createFetch(this);
   readonly #pools: OriginPools;
   readonly #settings: RequestSettings;
   /** One request through the failure policies that were asked for; without any, straight to its pool. */

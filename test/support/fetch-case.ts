@@ -4,7 +4,7 @@
  */
 
 import * as undici from "undici";
-import { RawServer } from "./raw-server.ts";
+import { WireServer } from "./raw-server.ts";
 import type { Answer } from "./raw-server.ts";
 
 /** A fetch and the classes that belong to it. */
@@ -52,8 +52,8 @@ export const npmUndici = { fetch: undici.fetch, classes: undici } as unknown as 
 export const hello = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello";
 
 export async function runCase(row: FetchCase, implementation: Implementation): Promise<CaseResult> {
-  await using first = await new RawServer(row.answer ?? hello).listen();
-  await using second = await new RawServer(row.otherAnswer ?? hello.replace("hello", "other")).listen();
+  await using first = await new WireServer(row.answer ?? hello).listen();
+  await using second = await new WireServer(row.otherAnswer ?? hello.replace("hello", "other")).listen();
   const ports = new RegExp(`\\b(?:(${first.port})|(${second.port}))\\b`, "g");
   const mask = (text: string): string => text.replace(ports, (_, isFirst) => (isFirst === undefined ? "B" : "A"));
   const bench: Bench = {

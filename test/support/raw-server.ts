@@ -1,99 +1,146 @@
 /**
- * An HTTP server made of bytes, for what a correct server cannot be made to do: it keeps every request as it came
- * over the wire and answers with whatever it is told to write.
+ * An HTTP server that does only what a test tells it: it reads requests, and each answer is written byte by byte.
+ *
+ * `node:http` corrects what a test wants to get wrong. This one finds where requests end (content-length, chunked or no
+ * body) and leaves everything else to the test.
  */
 
-import { once } from "node:events";
-import { createServer } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
+import { listen, type LoopbackServer } from "./loopback.ts";
 
+/** One request as it came over the socket. */
 export interface RawRequest {
   readonly method: string;
   readonly path: string;
-  /** Request line, header and body. */
-  readonly text: string;
-  /** Place among the requests of this server, from 0. */
-  readonly index: number;
+  readonly headers: ReadonlyMap<string, string>;
+  /** The whole of it up to the empty line. */
+  readonly head: string;
+  readonly body: string;
+  /** Counts the requests of this connection, from 1. */
+  readonly turn: number;
+  /** Counts the connections of this server, from 1. */
+  readonly connection: number;
 }
 
-export type Answer = string | Buffer | ((request: RawRequest, socket: Socket) => void);
+export type OnRequest = (socket: Socket, request: RawRequest) => void;
 
-/** Invariant: every accepted socket is in `#sockets` until it is closed. */
-export class RawServer implements AsyncDisposable {
-  /** Wire text of the requests, in order of arrival. */
-  readonly seen: string[] = [];
-  readonly #sockets = new Set<Socket>();
-  readonly #server = createServer((socket) => this.#serve(socket));
-  readonly #answer: Answer;
+export interface RawServer extends LoopbackServer {
+  readonly origin: string;
+  /** Every request that came in whole. */
+  readonly requests: readonly RawRequest[];
+  /** Connections accepted so far. */
+  readonly accepted: number;
+}
 
-  constructor(answer: Answer) {
-    this.#answer = answer;
-  }
+export interface HoldingServer extends RawServer {
+  /** The connections that wait for an answer. */
+  readonly held: Socket[];
+  readonly release: (count?: number) => void;
+}
 
-  get port(): number {
-    // A listening TCP server has an object for its address.
-    return (this.#server.address() as AddressInfo).port;
-  }
+export interface RawServerHooks {
+  /** A connection was accepted. */
+  readonly onConnection?: (socket: Socket, connection: number) => void;
+  /** A request's head has come; its body may not have. */
+  readonly onHead?: OnRequest;
+}
 
-  get origin(): string {
-    return `http://127.0.0.1:${this.port}`;
-  }
-
-  get openSockets(): number {
-    return this.#sockets.size;
-  }
-
-  async listen(): Promise<this> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
-  }
-
-  #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
-    // A client that breaks off is part of many cases.
-    socket.on("error", () => socket.destroy());
-    let text = "";
-    socket.setEncoding("latin1").on("data", (chunk: string) => {
-      text += chunk;
-      const length = requestLength(text);
-      if (length === undefined) return;
-      const request = text.slice(0, length);
-      text = text.slice(length);
-      const [method = "", path = ""] = request.split(" ", 2);
-      const index = this.seen.push(request) - 1;
-      if (typeof this.#answer === "function") this.#answer({ method, path, text: request, index }, socket);
-      else socket.write(this.#answer);
+/** Starts a server that calls `onRequest` for each request that has come in whole. */
+export async function rawServer(onRequest: OnRequest, hooks: RawServerHooks = {}): Promise<RawServer> {
+  const requests: RawRequest[] = [];
+  let accepted = 0;
+  // The answers of a test are small: Nagle's delay would only slow it down.
+  const server = createServer({ noDelay: true }, (socket) => {
+    accepted += 1;
+    const connection = accepted;
+    hooks.onConnection?.(socket, connection);
+    const reader = new RequestReader(connection, {
+      onHead: (request) => hooks.onHead?.(socket, request),
+      onRequest: (request) => {
+        requests.push(request);
+        onRequest(socket, request);
+      },
     });
-  }
+    socket.on("data", (chunk: Buffer) => reader.push(chunk.toString("latin1")));
+  });
+  const listening = await listen(server);
+  return {
+    port: listening.port,
+    origin: `http://127.0.0.1:${listening.port}`,
+    connections: listening.connections,
+    requests,
+    get accepted() {
+      return accepted;
+    },
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
+  };
 }
 
-/** Length of the first request in `text`, once it is complete. */
-function requestLength(text: string): number | undefined {
-  const header = text.indexOf("\r\n\r\n") + 4;
-  if (header === 3) return undefined;
-  const head = text.slice(0, header).toLowerCase();
-  if (head.includes("\r\ntransfer-encoding: chunked")) {
-    const end = text.indexOf("0\r\n\r\n", header);
-    return end === -1 ? undefined : end + 5;
-  }
-  const length = header + Number(/\r\ncontent-length: (\d+)/.exec(head)?.[1] ?? 0);
-  return text.length < length ? undefined : length;
+/** Writes a whole answer with a content-length. `lines` are further header lines. */
+export function answer(socket: Socket, body: string = "ok", ...lines: readonly string[]): void {
+  socket.write(["HTTP/1.1 200 OK", `content-length: ${Buffer.byteLength(body)}`, ...lines, "", body].join("\r\n"));
 }
 
-/** A complete answer with a length. */
-export function reply(status: string, fields: Record<string, string>, body: string | Buffer = ""): Buffer {
-  const content = Buffer.from(body);
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  return Buffer.concat([
-    Buffer.from(`HTTP/1.1 ${status}\r\n${lines.join("")}content-length: ${content.length}\r\n\r\n`, "latin1"),
-    content,
-  ]);
+/** A server that keeps its answers back until the test releases them, oldest first. */
+export async function holdingServer(): Promise<HoldingServer> {
+  const held: Socket[] = [];
+  const server = await rawServer((socket) => held.push(socket));
+  return Object.assign(server, {
+    held,
+    release: (count: number = held.length) => {
+      for (const socket of held.splice(0, count)) answer(socket);
+    },
+  });
+}
+
+/** Invariant: `#rest` holds what has come and belongs to no request that was told. */
+class RequestReader {
+  readonly #connection: number;
+  readonly #on: { onHead(request: RawRequest): void; onRequest(request: RawRequest): void };
+  #rest: string = "";
+  #turn: number = 0;
+  #head: RawRequest | undefined;
+
+  constructor(connection: number, on: { onHead(request: RawRequest): void; onRequest(request: RawRequest): void }) {
+    this.#connection = connection;
+    this.#on = on;
+  }
+
+  push(text: string): void {
+    this.#rest += text;
+    while (this.#takeHead() && this.#takeBody()) continue;
+  }
+
+  #takeHead(): boolean {
+    if (this.#head !== undefined) return true;
+    const end = this.#rest.indexOf("\r\n\r\n");
+    if (end < 0) return false;
+    const head = this.#rest.slice(0, end);
+    this.#rest = this.#rest.slice(end + 4);
+    this.#turn += 1;
+    const [first = "", ...lines] = head.split("\r\n");
+    const [method = "", path = ""] = first.split(" ");
+    const headers = new Map(
+      lines.map((line) => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+      }),
+    );
+    this.#head = { method, path, headers, head, body: "", turn: this.#turn, connection: this.#connection };
+    this.#on.onHead(this.#head);
+    return true;
+  }
+
+  #takeBody(): boolean {
+    const head = this.#head;
+    if (head === undefined) return false;
+    const chunked = head.headers.get("transfer-encoding") === "chunked";
+    const end = chunked ? this.#rest.indexOf("0\r\n\r\n") + 5 : Number(head.headers.get("content-length") ?? 0);
+    if (chunked ? end < 5 : this.#rest.length < end) return false;
+    const body = this.#rest.slice(0, end);
+    this.#rest = this.#rest.slice(end);
+    this.#head = undefined;
+    this.#on.onRequest({ ...head, body });
+    return true;
+  }
 }
