@@ -3,7 +3,7 @@
  * figures with the machine they come from in `bench/results/`, and draws them for the README.
  *
  * `--quick` is a look (under a minute, nothing kept); `--keep` keeps its figures too. `--only a,b` takes some peers.
- * `--seed n` repeats an order of blocks. The load goes to loopback only.
+ * `--seed n` repeats an order of blocks, `--launches n` changes how often each process is started anew. The load goes to loopback only.
  */
 
 import { writeFileSync } from "node:fs";
@@ -27,28 +27,32 @@ const { values: given } = parseArgs({
     keep: { type: "boolean", default: false },
     only: { type: "string" },
     seed: { type: "string" },
-    rounds: { type: "string" },
+    launches: { type: "string" },
   },
 });
 
 const seed = given.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given.seed);
-const rounds = given.rounds === undefined ? (given.quick ? 5 : 20) : Number(given.rounds);
-const blockMs = given.quick ? 200 : 500;
+const launches = given.launches === undefined ? (given.quick ? 2 : 5) : Number(given.launches);
+const roundsPerLaunch = given.quick ? 3 : 5;
+const blockMs = given.quick ? 200 : 300;
 const ids = choosePeers(given.only);
 
 const outcomes = await measureClients({
   ids,
   random: seededRandom(seed),
-  rounds,
+  launches,
+  roundsPerLaunch,
   blockMs,
-  warmMs: given.quick ? 600 : 1_500,
+  warmMs: given.quick ? 600 : 1_200,
   onProgress: showProgress,
 });
 showProgress("");
 const rows = ids.map((id) => describeRow(id, outcomes.get(id)));
 const judged = judgeBudgets(outcomes);
 
-print(`${inFlight} in flight, ${rounds} rounds of ${blockMs} ms blocks in random order, seed ${seed}\n`);
+print(
+  `${inFlight} in flight, ${launches} launches of ${roundsPerLaunch} rounds, blocks of ${blockMs} ms in random order, seed ${seed}\n`,
+);
 print(
   formatTable([["client", "CPU us/request", "min", "max", "req/s", "target us", "connections"], ...rows.map(toCells)]),
 );
@@ -124,7 +128,20 @@ function keepResults(): void {
   const machine = describeMachine();
   const versions = describeVersions(["undici", "axios", "got"]);
   const command = ["node", ...process.execArgv, "bench/run.ts", ...process.argv.slice(2)].join(" ");
-  const kept = { schema: 1, date, command, machine, versions, seed, inFlight, rounds, blockMs, rows, budgets: judged };
+  const kept = {
+    schema: 1,
+    date,
+    command,
+    machine,
+    versions,
+    seed,
+    inFlight,
+    launches,
+    roundsPerLaunch,
+    blockMs,
+    rows,
+    budgets: judged,
+  };
   const folder = new URL("results/", import.meta.url);
   const bars = rows
     .filter(({ missing }) => missing === undefined)

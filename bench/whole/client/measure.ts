@@ -2,6 +2,9 @@
  * Runs every peer against one target: each in its own process, warmed once, then in blocks whose order is shuffled
  * anew in every round. A machine that is busy for a while is then busy for all of them, and a ratio of two peers is
  * taken within a round, never between figures from different times.
+ *
+ * All processes are launched several times. What the compiler makes of a program is settled in its first second and
+ * differs from launch to launch by more than the peers differ, so that one launch each would measure luck.
  */
 
 import { execFileSync } from "node:child_process";
@@ -18,7 +21,8 @@ import type { PeerId } from "./peers.ts";
 export interface Plan {
   readonly ids: readonly PeerId[];
   readonly random: Random;
-  readonly rounds: number;
+  readonly launches: number;
+  readonly roundsPerLaunch: number;
   readonly blockMs: number;
   readonly warmMs: number;
   readonly onProgress: (text: string) => void;
@@ -37,88 +41,106 @@ export type Outcome =
   | { readonly state: "missing"; readonly reason: string };
 
 export async function measureClients(plan: Plan): Promise<ReadonlyMap<PeerId, Outcome>> {
-  await using target = Child.node(new URL("target.ts", import.meta.url));
-  const port = figure(await target.ask("listen"), "port");
-  await using stack = new AsyncDisposableStack();
-  const outcomes = new Map<PeerId, Outcome>();
-  const running: RunningPeer[] = [];
-  for (const id of plan.ids) {
-    plan.onProgress(`warming ${id}`);
-    try {
+  await using target = await Target.start();
+  const measured = new Map<PeerId, { readings: Reading[]; connections: number }>();
+  const missing = new Map<PeerId, string>();
+  for (let launch = 1; launch <= plan.launches; launch += 1) {
+    const say = (text: string): void => plan.onProgress(`launch ${launch}/${plan.launches}, ${text}`);
+    // oxlint-disable-next-line no-await-in-loop
+    await using stack = new AsyncDisposableStack();
+    const running: RunningPeer[] = [];
+    for (const id of plan.random.shuffle(plan.ids.filter((candidate) => !missing.has(candidate)))) {
+      say(`warming ${id}`);
+      const peer = new RunningPeer(id, target, stack);
       // One at a time: two peers that warm up together would share the target.
       // oxlint-disable-next-line no-await-in-loop
-      running.push(await RunningPeer.start(id, port, target, { stack, plan }));
-    } catch (error) {
-      outcomes.set(id, { state: "missing", reason: error instanceof Error ? error.message : String(error) });
+      await peer.warm(plan).then(
+        () => running.push(peer),
+        (error: unknown) => missing.set(id, error instanceof Error ? error.message : String(error)),
+      );
+    }
+    for (let round = 1; round <= plan.roundsPerLaunch; round += 1) {
+      for (const peer of plan.random.shuffle(running)) {
+        say(`round ${round}/${plan.roundsPerLaunch}: ${peer.id}`);
+        // oxlint-disable-next-line no-await-in-loop
+        await peer.runBlock();
+      }
+    }
+    for (const { id, readings, connections } of running) {
+      const sofar = measured.get(id) ?? { readings: [], connections: 0 };
+      sofar.readings.push(...readings);
+      measured.set(id, { ...sofar, connections: Math.max(sofar.connections, connections) });
     }
   }
-  for (let round = 1; round <= plan.rounds; round += 1) {
-    for (const [index, peer] of plan.random.shuffle(running).entries()) {
-      plan.onProgress(`round ${round}/${plan.rounds}, ${index + 1}/${running.length}: ${peer.id}`);
-      // oxlint-disable-next-line no-await-in-loop
-      await peer.runBlock();
-    }
-  }
-  for (const { id, readings, connections } of running) outcomes.set(id, { state: "measured", readings, connections });
+  const outcomes = new Map<PeerId, Outcome>();
+  for (const [id, readings] of measured) outcomes.set(id, { state: "measured", ...readings });
+  for (const [id, reason] of missing) outcomes.set(id, { state: "missing", reason });
   return outcomes;
+}
+
+/** The target's process. */
+class Target implements AsyncDisposable {
+  readonly port: number;
+  readonly #child: Child;
+
+  static async start(): Promise<Target> {
+    const child = Child.node(new URL("target.ts", import.meta.url));
+    return new Target(child, figure(await child.ask("listen"), "port"));
+  }
+
+  private constructor(child: Child, port: number) {
+    this.#child = child;
+    this.port = port;
+  }
+
+  /** What it has used so far: CPU time, and connections accepted. */
+  async usage(): Promise<{ readonly cpuUs: number; readonly accepted: number }> {
+    const usage = await this.#child.ask("usage");
+    return { cpuUs: figure(usage, "cpuUs"), accepted: figure(usage, "accepted") };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#child[Symbol.asyncDispose]();
+  }
 }
 
 /** A peer's process, and what has been read of it. */
 class RunningPeer {
   readonly id: PeerId;
   readonly readings: Reading[] = [];
-  connections: number;
+  /** The most that were opened in one turn. */
+  connections = 0;
   readonly #child: Child;
-  readonly #target: Child;
-  readonly #requestsPerBlock: number;
+  readonly #target: Target;
+  #requestsPerBlock = 0;
 
-  static async start(
-    id: PeerId,
-    port: number,
-    target: Child,
-    { stack, plan }: { readonly stack: AsyncDisposableStack; readonly plan: Plan },
-  ): Promise<RunningPeer> {
-    const child = stack.use(startChild(id, port, stack));
-    const before = await target.ask("usage");
-    const rate = figure(await child.ask("warm", plan.warmMs), "rate");
-    const connections = figure(await target.ask("usage"), "accepted") - figure(before, "accepted");
-    return new RunningPeer(id, {
-      child,
-      target,
-      connections,
-      requestsPerBlock: Math.ceil((rate * plan.blockMs) / 1000),
-    });
+  /** The process ends with the stack. */
+  constructor(id: PeerId, target: Target, stack: AsyncDisposableStack) {
+    this.id = id;
+    this.#target = target;
+    this.#child = stack.use(startChild(id, target.port, stack));
   }
 
-  private constructor(
-    id: PeerId,
-    made: {
-      readonly child: Child;
-      readonly target: Child;
-      readonly connections: number;
-      readonly requestsPerBlock: number;
-    },
-  ) {
-    this.id = id;
-    this.#child = made.child;
-    this.#target = made.target;
-    this.connections = made.connections;
-    this.#requestsPerBlock = made.requestsPerBlock;
+  async warm({ warmMs, blockMs }: Plan): Promise<void> {
+    const before = await this.#target.usage();
+    const rate = figure(await this.#child.ask("warm", warmMs), "rate");
+    this.#requestsPerBlock = Math.ceil((rate * blockMs) / 1000);
+    this.connections = (await this.#target.usage()).accepted - before.accepted;
   }
 
   async runBlock(): Promise<void> {
     const count = this.#requestsPerBlock;
-    const before = await this.#target.ask("usage");
+    const before = await this.#target.usage();
     const block = await this.#child.ask("block", count);
-    const after = await this.#target.ask("usage");
+    const after = await this.#target.usage();
     // The target also served the short lap before the block.
     const served = count + inFlight * 4;
     this.readings.push({
       cpuUs: figure(block, "cpuUs") / count,
       requestsPerSecond: count / (figure(block, "wallMs") / 1000),
-      targetCpuUs: (figure(after, "cpuUs") - figure(before, "cpuUs")) / served,
+      targetCpuUs: (after.cpuUs - before.cpuUs) / served,
     });
-    this.connections = Math.max(this.connections, figure(after, "accepted") - figure(before, "accepted"));
+    this.connections = Math.max(this.connections, after.accepted - before.accepted);
   }
 }
 
