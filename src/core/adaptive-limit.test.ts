@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { AdaptiveLimit } from "./adaptive-limit.ts";
+import { AdaptiveLimit, type AdaptiveLimitOptions } from "./adaptive-limit.ts";
 
 function makeRandom(t: TestContext): () => number {
   const seed = Math.floor(Math.random() * 2 ** 31);
@@ -27,7 +27,7 @@ class Simulation {
   readonly #random: () => number;
   readonly #ends: { at: number; startedAt: number; inFlight: number }[] = [];
 
-  constructor(server: Server, random: () => number, options: { min?: number; max?: number } = {}) {
+  constructor(server: Server, random: () => number, options: Partial<AdaptiveLimitOptions> = {}) {
     this.server = server;
     this.#random = random;
     this.limit = new AdaptiveLimit({ now: () => this.ms, random, ...options });
@@ -93,15 +93,26 @@ test("an hour of full load does not make the limit drift away from the capacity"
   assert.ok(settled > 32 && settled < 80, String(settled));
 });
 
-test("the limit comes back after the server was three times slower for a while", (t) => {
-  const simulation = new Simulation({ capacity: 60, serviceMs: 50 }, makeRandom(t), { max: 1_000 });
-  const before = simulation.run(120_000);
+test("the limit shrinks while the server is three times slower, and comes back after that", (t) => {
+  // Without jitter the probes come at 60 and 122 s; one within the slow time would take it for the usual.
+  const simulation = new Simulation({ capacity: 60, serviceMs: 50 }, makeRandom(t), { max: 1_000, random: () => 0.5 });
+  const before = simulation.run(90_000);
   simulation.server.serviceMs = 150;
   const during = simulation.run(10_000);
   simulation.server.serviceMs = 50;
   const after = simulation.run(120_000);
   t.diagnostic(`before ${before.toFixed(1)}, slow ${during.toFixed(1)}, after ${after.toFixed(1)}`);
   assert.ok(during < before * 0.8, `${during} after ${before}`);
+  assert.ok(after > before * 0.75 && after < before * 1.3, `${after} after ${before}`);
+});
+
+test("the limit comes back from a slow time that a probe has taken for the usual", (t) => {
+  const simulation = new Simulation({ capacity: 60, serviceMs: 50 }, makeRandom(t), { max: 1_000 });
+  const before = simulation.run(90_000);
+  simulation.server.serviceMs = 150;
+  simulation.run(60_000);
+  simulation.server.serviceMs = 50;
+  const after = simulation.run(120_000);
   assert.ok(after > before * 0.75 && after < before * 1.3, `${after} after ${before}`);
 });
 
