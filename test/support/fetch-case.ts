@@ -4,8 +4,8 @@
  */
 
 import * as undici from "undici";
-import { WireServer } from "./raw-server.ts";
-import type { Answer } from "./raw-server.ts";
+import { WireServer } from "./wire-server.ts";
+import type { Answer } from "./wire-server.ts";
 
 /** A fetch and the classes that belong to it. */
 export interface Implementation {

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Socket } from "node:net";
 import type { Bench, FetchCase } from "./fetch-case.ts";
 import { settle } from "./fetch-case.ts";
-import type { RawRequest } from "./raw-server.ts";
+import type { RawRequest } from "./wire-server.ts";
 
 const silent = (): void => {
   // The server never answers.

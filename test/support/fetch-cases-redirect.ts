@@ -2,8 +2,8 @@
 
 import type { Bench, FetchCase } from "./fetch-case.ts";
 import { hello, look } from "./fetch-case.ts";
-import type { Answer } from "./raw-server.ts";
-import { reply } from "./raw-server.ts";
+import type { Answer } from "./wire-server.ts";
+import { reply } from "./wire-server.ts";
 
 const secrets = { authorization: "a", cookie: "c=1", "proxy-authorization": "p", "x-kept": "1" };
 const everyStatus = [301, 302, 303, 307, 308];

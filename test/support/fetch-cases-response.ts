@@ -5,7 +5,7 @@ import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompress
 import type { Socket } from "node:net";
 import type { Bench, FetchCase } from "./fetch-case.ts";
 import { describeError, head, hello, look, settle } from "./fetch-case.ts";
-import { reply } from "./raw-server.ts";
+import { reply } from "./wire-server.ts";
 
 const plain = "plain text ".repeat(2_000);
 
