@@ -10,13 +10,14 @@
  */
 
 import type { Socket } from "node:net";
-import { Client, type Dispatcher } from "undici";
+import type { Client, Dispatcher } from "undici";
 import { outside } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
 import { ignoreError } from "./dial/happy-eyeballs.ts";
 import { Http2Streams, type StreamHandler } from "./http2-streams.ts";
 import type { Pool } from "./pool.ts";
+import { getClient } from "./undici.ts";
 
 /** Why a connection was closed; the `reason` label of `http_client_connections_closed_total`. */
 export type CloseReason =
@@ -173,7 +174,8 @@ export class Connection extends WheelTimer {
   #createClient(): Client {
     let given = false;
     const { limits, origin } = this.pool;
-    return new Client(origin, {
+    const ClientOfUndici = getClient();
+    return new ClientOfUndici(origin, {
       connect: (_options, callback) => {
         const socket = given || this.socket.destroyed ? null : this.socket;
         given = true;

@@ -7,8 +7,8 @@
  * (`ECONNREFUSED`, `ENOTFOUND`, certificate errors) are not wrapped at all.
  */
 
-import { errors as undiciErrors } from "undici";
 import { SluiceError } from "../core/errors.ts";
+import { errors as undiciErrors } from "./undici.ts";
 
 /** Where a request stands. The order is the order of a request's life. */
 export type Phase = "queue" | "dns" | "connect" | "proxy" | "tls" | "request" | "response_header" | "body" | "total";

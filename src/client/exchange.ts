@@ -27,6 +27,7 @@ import type { RequestSettings } from "./request-settings.ts";
 import { isServerFailure } from "./policies/outlier-ejection.ts";
 import type { Pool } from "./pool.ts";
 import { toError } from "./to-error.ts";
+import { errors } from "./undici.ts";
 import { Waiter } from "./wait-queue.ts";
 
 type ResponseHeaders = Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>[2];
@@ -129,8 +130,10 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.#inner?.resume();
   }
 
-  abort(reason: Error): void {
+  /** Ends the request. undici's own bodies call it without a reason. */
+  abort(given?: Error): void {
     if (this.#stage === "done" || this.#stage === "drain") return;
+    const reason = given ?? new errors.RequestAbortedError();
     this.aborted = true;
     this.reason = reason;
     if (this.#stage === "body" && this.#worthDraining()) return this.#drain(reason);

@@ -13,14 +13,16 @@
  * the exchange with `controller.abort`. A 417 is an answer like any other; it is not followed by a second try.
  */
 
-import http from "node:http";
+import type { ClientRequest, IncomingMessage, InformationEvent } from "node:http";
 import { stringify } from "node:querystring";
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { Buffer } from "node:buffer";
-import { errors, type Dispatcher, FormData, Response, util } from "undici";
+import type { Dispatcher } from "undici";
 import { outside } from "../core/context.ts";
+import { http } from "./node-http.ts";
 import { eachHeader } from "./request-headers.ts";
+import { errors, parseHeaders } from "./undici.ts";
 import { toError } from "./to-error.ts";
 
 type Controller = Dispatcher.DispatchController;
@@ -79,8 +81,8 @@ class Exchange implements Controller {
   readonly #opts: Dispatcher.DispatchOptions;
   readonly #handler: Handler;
   readonly #settings: ExpectContinueSettings;
-  #request: http.ClientRequest | undefined;
-  #response: http.IncomingMessage | undefined;
+  #request: ClientRequest | undefined;
+  #response: IncomingMessage | undefined;
   #body: Body | undefined;
   #declared: number | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -169,7 +171,7 @@ class Exchange implements Controller {
     this.#timer = outside(() => setTimeout(() => this.#sendBody(), this.#settings.expectContinueTimeoutMs));
   }
 
-  #writeHeaders(request: http.ClientRequest, body: Body): void {
+  #writeHeaders(request: ClientRequest, body: Body): void {
     const given = [...eachHeader(this.#opts.headers)].filter(([, value]) => value !== undefined);
     const names = new Set(given.map(([name]) => name.toLowerCase()));
     if (!names.has("host")) request.setHeader("host", new URL(String(this.#opts.origin)).host);
@@ -232,7 +234,7 @@ class Exchange implements Controller {
     this.#guard(() => this.#handler.onRequestSent?.());
   }
 
-  #onInformation(info: http.InformationEvent): void {
+  #onInformation(info: InformationEvent): void {
     if (this.#done) return;
     this.#informational += 1;
     if (this.#informational > maxInformational) {
@@ -242,7 +244,7 @@ class Exchange implements Controller {
     this.#tellStart(info.statusCode, info.rawHeaders, info.statusMessage);
   }
 
-  #onResponse(response: http.IncomingMessage): void {
+  #onResponse(response: IncomingMessage): void {
     if (this.#done) return;
     clearTimeout(this.#timer);
     this.#response = response;
@@ -262,15 +264,15 @@ class Exchange implements Controller {
 
   #tellStart(status: number, rawHeaders: readonly string[], statusText: string): void {
     this.rawHeaders = toBuffers(rawHeaders);
-    const headers = util.parseHeaders(this.rawHeaders);
+    const headers = parseHeaders(this.rawHeaders);
     this.#guard(() => this.#handler.onResponseStart?.(this, status, headers, statusText));
   }
 
-  #onEnd(response: http.IncomingMessage): void {
+  #onEnd(response: IncomingMessage): void {
     if (this.#done || !response.complete) return;
     this.#finish(new errors.RequestAbortedError("The answer was complete before the body was sent"));
     this.rawTrailers = toBuffers(response.rawTrailers);
-    this.#handler.onResponseEnd?.(this, util.parseHeaders(this.rawTrailers));
+    this.#handler.onResponseEnd?.(this, parseHeaders(this.rawTrailers));
   }
 
   #fail(error: Error): void {
@@ -302,8 +304,8 @@ function toBody(given: unknown, onError: (error: Error) => void): Body {
   if (typeof given === "string") return ofBytes(Buffer.from(given));
   if (ArrayBuffer.isView(given)) return ofBytes(new Uint8Array(given.buffer, given.byteOffset, given.byteLength));
   if (given instanceof ArrayBuffer) return ofBytes(new Uint8Array(given));
-  if (given instanceof FormData || given instanceof Blob) {
-    const { body, headers } = new Response(given);
+  if (isForm(given) || given instanceof Blob) {
+    const { body, headers } = new Response(given instanceof Blob ? given : ownForm(given));
     const type = headers.get("content-type") ?? undefined;
     return { ...ofIterable(body ?? []), length: given instanceof Blob ? given.size : undefined, type };
   }
@@ -316,6 +318,21 @@ function toBody(given: unknown, onError: (error: Error) => void): Body {
   throw new errors.InvalidArgumentError(
     "body must be a string, a Buffer, a Readable stream, an iterable, or an async iterable",
   );
+}
+
+/** Also the form of an undici from npm, which Node's own `Response` would not know. */
+function isForm(given: unknown): given is FormData {
+  return typeof given === "object" && given !== null && Reflect.get(given, Symbol.toStringTag) === "FormData";
+}
+
+function ownForm(given: FormData): FormData {
+  if (given instanceof FormData) return given;
+  const form = new FormData();
+  for (const [name, value] of given as Iterable<[string, string | Blob]>) {
+    if (typeof value === "string") form.append(name, value);
+    else form.append(name, value);
+  }
+  return form;
 }
 
 function ofBytes(bytes: Uint8Array): Body {
@@ -342,7 +359,7 @@ function isIterable(given: unknown): given is Iterable<Chunk> | AsyncIterable<Ch
 }
 
 /** Resolves when more can be written, or when nothing can be written any more. */
-async function untilDrained(request: http.ClientRequest): Promise<void> {
+async function untilDrained(request: ClientRequest): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   request.once("drain", resolve);
   request.once("close", resolve);

@@ -6,7 +6,8 @@
  */
 
 import { isIP } from "node:net";
-import { errors, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import { errors } from "./undici.ts";
 import type { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { Dialer } from "./dial/dialer.ts";
 import { TooManyHostsError, TransportClosedError } from "./errors.ts";

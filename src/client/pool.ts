@@ -24,6 +24,7 @@ import {
 import type { OriginInstruments } from "./instruments.ts";
 import type { SharedLimits } from "./shared-limits.ts";
 import type { Route } from "./wire-options.ts";
+import { loadClient } from "./undici.ts";
 import { toError } from "./to-error.ts";
 import { OutlierEjection, type OutlierEjectionOptions } from "./policies/outlier-ejection.ts";
 import { WaitQueue, type Waiter } from "./wait-queue.ts";
@@ -440,7 +441,8 @@ export class Pool {
     this.connecting += 1;
     const begunAt = now();
     try {
-      this.#onDialed(await this.#near.dialer.dial(this.#target, this.#closing.signal));
+      const [dialed] = await Promise.all([this.#near.dialer.dial(this.#target, this.#closing.signal), loadClient()]);
+      this.#onDialed(dialed);
       return true;
     } catch (error) {
       this.#onDialFailed(toError(error), begunAt);

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { finished } from "node:stream/promises";
 import { Readable } from "node:stream";
 import { test, type TestContext } from "node:test";
+import { request as undiciRequest } from "undici";
 import { Transport } from "./transport.ts";
 
 async function serve(t: TestContext, listener: RequestListener): Promise<{ origin: string; server: Server }> {
@@ -149,4 +150,19 @@ test("a URL that is none is refused with a clear error", async (t) => {
   const transport = open(t);
   await assert.rejects(transport.request("no url"), { code: "UND_ERR_INVALID_ARG", message: /Invalid URL/ });
   await assert.rejects(transport.request("ftp://127.0.0.1/"), { code: "UND_ERR_INVALID_ARG", message: /ftp:/ });
+});
+
+test("undici's own request over a transport hears its signal's reason when the body is cut off", async (t) => {
+  const { origin } = await serve(t, (_request, response) => response.write("half"));
+  const transport = open(t);
+  const reason = new Error("the user left");
+  const controller = new AbortController();
+  const { body } = await undiciRequest(origin, { dispatcher: transport, signal: controller.signal });
+  const text = body.text();
+  controller.abort(reason);
+  await assert.rejects(text, reason);
+
+  const other = await undiciRequest(origin, { dispatcher: transport });
+  other.body.destroy();
+  await once(other.body, "close");
 });

@@ -7,7 +7,8 @@
  */
 
 import { Readable } from "node:stream";
-import { errors, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import { errors } from "./undici.ts";
 import { ResponseBody } from "./response-body.ts";
 
 type Options = Dispatcher.RequestOptions;

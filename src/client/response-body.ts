@@ -7,7 +7,8 @@
  */
 
 import { Readable } from "node:stream";
-import { errors, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import { errors } from "./undici.ts";
 import { toError } from "./to-error.ts";
 
 /** What the body needs of its request. */

@@ -7,7 +7,7 @@
  */
 
 import { channel } from "node:diagnostics_channel";
-import { Dispatcher, Dispatcher1Wrapper } from "undici";
+import type { Dispatcher } from "undici";
 import { context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { resolveOptions } from "../core/options.ts";
@@ -21,6 +21,7 @@ import { settingsFor, type LeakedBody, type RequestSettings } from "./request-se
 import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
 import { toError } from "./to-error.ts";
+import { api, Dispatcher as DispatcherOfUndici, Dispatcher1Wrapper, loadClient } from "./undici.ts";
 import { wireOptions } from "./wire-options.ts";
 
 const leakChannel = channel("sluice.client.body.leaked");
@@ -38,7 +39,7 @@ type DispatchHandler = Dispatcher.DispatchHandler;
  *
  * Make one for the whole program and keep it; `close()` it at the end. `await using` works as well.
  */
-export class Transport extends Dispatcher implements AsyncDisposable {
+export class Transport extends DispatcherOfUndici implements AsyncDisposable {
   readonly options: Readonly<ResolvedTransportOptions>;
   /** WHATWG fetch over this transport: the requests, responses and errors of global fetch, for less. */
   readonly fetch: typeof globalThis.fetch = createFetch(this);
@@ -53,6 +54,8 @@ export class Transport extends Dispatcher implements AsyncDisposable {
   /** @throws {OptionError} an option is unknown, out of range or contradicts another */
   constructor(options: TransportOptions = {}) {
     super();
+    // Started now, so that it is there when the first connection is; a failure shows in the first dial.
+    void loadClient();
     this.options = resolveOptions("Transport", transportOptions, options);
     this.#pools = new OriginPools(this.options, new DeadlineWheel());
     this.#settings = settingsOf(this.options);
@@ -95,10 +98,10 @@ export class Transport extends Dispatcher implements AsyncDisposable {
     target: string | URL | Dispatcher.RequestOptions,
     extra?: Partial<Dispatcher.RequestOptions> | ((error: Error | null, data: Dispatcher.ResponseData) => void),
   ): Promise<Dispatcher.ResponseData> | void {
-    if (typeof extra === "function") return super.request(toRequestOptions(target), extra);
+    if (typeof extra === "function") return this.#requestOfUndici(toRequestOptions(target), extra);
     try {
       const options = toRequestOptions(target, extra);
-      return isPlainRequest(options) ? sendRequest(this, options) : super.request(options);
+      return isPlainRequest(options) ? sendRequest(this, options) : this.#requestOfUndici(options);
     } catch (error) {
       return Promise.reject(toError(error));
     }
@@ -156,6 +159,8 @@ export class Transport extends Dispatcher implements AsyncDisposable {
     return this.close();
   }
 
+  readonly #requestOfUndici: Dispatcher["request"] = api.request.bind(this);
+
   #withPolicies(upstream: Pick<Dispatcher, "dispatch"> | undefined): Dispatcher.Dispatch {
     const policies = new FailurePolicies(this.options, {
       onRetry: (reason, origin, again) => this.#pools.peek(origin)?.countRetry(reason, again),
@@ -177,6 +182,14 @@ export class Transport extends Dispatcher implements AsyncDisposable {
     return true;
   }
 }
+
+// undici's index puts these on every dispatcher, and the index is not loaded here.
+Object.assign(Transport.prototype, {
+  connect: api.connect,
+  pipeline: api.pipeline,
+  stream: api.stream,
+  upgrade: api.upgrade,
+});
 
 function settingsOf(options: Readonly<ResolvedTransportOptions>): RequestSettings {
   const looksForLeaks = options.leakAfter !== Infinity;

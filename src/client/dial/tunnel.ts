@@ -6,11 +6,12 @@
  * that no body follows an answer to CONNECT, and gives the socket back with nothing of its own left on it.
  */
 
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { ProxyConnectError } from "../errors.ts";
 import { abortable } from "./abortable.ts";
 import type { Proxy } from "./proxy-rule.ts";
+import { http } from "../node-http.ts";
 
 /** Most bytes of the proxy's answer before it counts as broken. */
 const maxAnswerBytes = 16_384;
@@ -23,7 +24,7 @@ const maxAnswerBytes = 16_384;
  */
 export function openTunnel(socket: Socket, proxy: Proxy, authority: string, signal: AbortSignal): Promise<void> {
   return abortable(signal, (settle) => {
-    const request = httpRequest({
+    const request = http.request({
       method: "CONNECT",
       path: authority,
       headers: {

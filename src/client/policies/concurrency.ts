@@ -11,7 +11,8 @@
  * connections: over HTTP/2 one connection carries a hundred requests.
  */
 
-import { errors, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import { errors } from "../undici.ts";
 import { AdaptiveLimit } from "../../core/adaptive-limit.ts";
 import { context, type Context, outside } from "../../core/context.ts";
 import { append, isLinked, RingNode, unlink } from "../../core/ring.ts";

@@ -5,7 +5,8 @@
  * than a new connection, so beyond 64 KiB or one second it is cut off.
  */
 
-import { errors, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import { errors } from "../undici.ts";
 import { outside } from "../../core/context.ts";
 
 const maxBytes = 65_536;

@@ -11,7 +11,8 @@
  * is the business of retries.
  */
 
-import { type Dispatcher, errors } from "undici";
+import type { Dispatcher } from "undici";
+import { errors } from "../undici.ts";
 import { context, type Context, outside } from "../../core/context.ts";
 import { toError } from "../to-error.ts";
 import type { ResolvedHedgeOptions } from "./options.ts";
