@@ -37,6 +37,9 @@ const roundsPerLaunch = given.quick ? 3 : 5;
 const blockMs = given.quick ? 200 : 300;
 const ids = choosePeers(given.only);
 
+// Before the load of its own: what else the machine is doing is part of the figures.
+const machine = describeMachine();
+
 const outcomes = await measureClients({
   ids,
   random: seededRandom(seed),
@@ -60,6 +63,9 @@ if (goVersion() === undefined)
   print("Go net/http: skipped; to include it install Go (apt-get install golang-go, or go.dev/dl)");
 for (const row of rows) {
   if (row.bound) print(`${row.label}: the target used more CPU than the client, so its req/s is the target's`);
+}
+if (machine.loadAverage > machine.cores / 4) {
+  print(`The machine was busy before the start (load average ${machine.loadAverage}): ratios hold better than figures`);
 }
 print("");
 for (const budget of judged) print(describeBudget(budget));
@@ -121,7 +127,6 @@ function describeBudget({ of, against, atMost, ratio, kept }: Judged): string {
 
 function keepResults(): void {
   const date = new Date().toISOString().slice(0, 10);
-  const machine = describeMachine();
   const versions = describeVersions(["undici", "axios", "got"]);
   const command = ["node", ...process.execArgv, "bench/run.ts", ...process.argv.slice(2)].join(" ");
   const kept = {
