@@ -37,6 +37,9 @@ const roundsPerLaunch = given.quick ? 3 : 5;
 const blockMs = given.quick ? 200 : 300;
 const ids = choosePeers(given.only);
 
+// Before the load of its own: what else the machine is doing is part of the figures.
+const machine = describeMachine();
+
 const outcomes = await measureClients({
   ids,
   random: seededRandom(seed),
@@ -56,11 +59,13 @@ print(
 print(
   formatTable([["client", "CPU us/request", "min", "max", "req/s", "target us", "connections"], ...rows.map(toCells)]),
 );
-for (const { label, missing } of rows) if (missing !== undefined) print(`${label}: not available: ${missing}`);
 if (goVersion() === undefined)
   print("Go net/http: skipped; to include it install Go (apt-get install golang-go, or go.dev/dl)");
 for (const row of rows) {
   if (row.bound) print(`${row.label}: the target used more CPU than the client, so its req/s is the target's`);
+}
+if (machine.loadAverage > machine.cores / 4) {
+  print(`The machine was busy before the start (load average ${machine.loadAverage}): ratios hold better than figures`);
 }
 print("");
 for (const budget of judged) print(describeBudget(budget));
@@ -70,7 +75,6 @@ interface Row {
   readonly id: PeerId;
   readonly label: string;
   readonly level: "dispatch" | "request" | "fetch";
-  readonly missing?: string;
   readonly cpuUs: ReturnType<typeof spreadOf>;
   readonly requestsPerSecond: ReturnType<typeof spreadOf>;
   readonly targetCpuUs: ReturnType<typeof spreadOf>;
@@ -87,24 +91,22 @@ function choosePeers(only: string | undefined): PeerId[] {
 }
 
 function describeRow(id: PeerId, outcome: Outcome | undefined): Row {
-  const readings = outcome?.state === "measured" ? outcome.readings : [];
+  const { readings = [], connections = 0 } = outcome ?? {};
   const cpuUs = spreadOf(readings.map((reading) => reading.cpuUs));
   const targetCpuUs = spreadOf(readings.map((reading) => reading.targetCpuUs));
   return {
     id,
     label: labelOf(id),
     level: isMeasuredInNode(id) ? peers[id].level : "request",
-    ...(outcome?.state === "missing" ? { missing: outcome.reason } : {}),
     cpuUs,
     requestsPerSecond: spreadOf(readings.map((reading) => reading.requestsPerSecond)),
     targetCpuUs,
-    connections: outcome?.state === "measured" ? outcome.connections : 0,
+    connections,
     bound: targetCpuUs.median > cpuUs.median,
   };
 }
 
 function toCells(row: Row): string[] {
-  if (row.missing !== undefined) return [row.label, "-", "-", "-", "-", "-", "-"];
   const { cpuUs, requestsPerSecond, targetCpuUs, connections } = row;
   const figures = [cpuUs.median, cpuUs.min, cpuUs.max].map((us) => us.toFixed(1));
   return [
@@ -125,7 +127,6 @@ function describeBudget({ of, against, atMost, ratio, kept }: Judged): string {
 
 function keepResults(): void {
   const date = new Date().toISOString().slice(0, 10);
-  const machine = describeMachine();
   const versions = describeVersions(["undici", "axios", "got"]);
   const command = ["node", ...process.execArgv, "bench/run.ts", ...process.argv.slice(2)].join(" ");
   const kept = {
@@ -143,9 +144,7 @@ function keepResults(): void {
     budgets: judged,
   };
   const folder = new URL("results/", import.meta.url);
-  const bars = rows
-    .filter(({ missing }) => missing === undefined)
-    .map(({ id, level, cpuUs }) => ({ id, level, cpuUs: cpuUs.median }));
+  const bars = rows.map(({ id, level, cpuUs }) => ({ id, level, cpuUs: cpuUs.median }));
   const caption = `Node ${versions["node"]}, ${machine.cores} x ${machine.cpu}, ${date}.`;
   writeFileSync(new URL(`client-${date}.json`, folder), `${JSON.stringify(kept, undefined, 2)}\n`);
   writeFileSync(new URL("client.svg", folder), drawClients(bars, judged, caption));

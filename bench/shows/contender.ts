@@ -41,7 +41,7 @@ function openSluice({ idleConnTimeoutMs, ...limits }: Limits): Contender {
   const transport = new Transport({ ...limits, idleConnTimeout: idleConnTimeoutMs });
   return {
     name: "sluice",
-    request: (url, call) => request(url, { ...call, dispatcher: transport }),
+    request: (url, call) => transport.request(url, call),
     replays: () => transport.stats().replays,
     origins: () => transport.stats().origins.length,
     [Symbol.asyncDispose]: () => transport.close(),

@@ -3,7 +3,6 @@
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Transport } from "sluice/client";
-import { fetch, request } from "undici";
 import type { Random } from "../support/random.ts";
 
 export interface Deed {
@@ -41,7 +40,7 @@ function getAndRead(path: string, expected: Deed["expected"]): Deed {
     name: `GET ${path}`,
     expected,
     run: async (transport, origin, { signal }) => {
-      const { statusCode, body } = await request(`${origin}/${path}`, { dispatcher: transport, signal });
+      const { statusCode, body } = await transport.request(`${origin}/${path}`, { signal });
       check(statusCode, await body.text());
     },
   };
@@ -52,7 +51,7 @@ function fetchAndRead(path: string, expected: Deed["expected"]): Deed {
     name: `fetch ${path}`,
     expected,
     run: async (transport, origin, { signal }) => {
-      const response = await fetch(`${origin}/${path}`, { dispatcher: transport, signal });
+      const response = await transport.fetch(`${origin}/${path}`, { signal });
       check(response.status, await response.text());
     },
   };
@@ -65,7 +64,7 @@ function abortDuring(path: string): Deed {
     expected: "either",
     run: async (transport, origin, { random }) => {
       const controller = new AbortController();
-      const answer = request(`${origin}/${path}`, { dispatcher: transport, signal: controller.signal });
+      const answer = transport.request(`${origin}/${path}`, { signal: controller.signal });
       const reading = answer.then(({ body }) => body.text());
       const [outcome] = await Promise.allSettled([
         reading,
@@ -81,14 +80,14 @@ const others: readonly Deed[] = [
     name: "body left unread",
     expected: "answer",
     run: async (transport, origin) => {
-      await request(`${origin}/ok`, { dispatcher: transport });
+      await transport.request(`${origin}/ok`);
     },
   },
   {
     name: "big body given up",
     expected: "answer",
     run: async (transport, origin) => {
-      const { body } = await request(`${origin}/big`, { dispatcher: transport });
+      const { body } = await transport.request(`${origin}/big`);
       body.on("error", () => body.destroy()).destroy();
     },
   },
@@ -96,7 +95,7 @@ const others: readonly Deed[] = [
     name: "fetched body cancelled",
     expected: "answer",
     run: async (transport, origin) => {
-      const response = await fetch(`${origin}/big`, { dispatcher: transport });
+      const response = await transport.fetch(`${origin}/big`);
       await response.body?.cancel();
     },
   },
@@ -104,7 +103,7 @@ const others: readonly Deed[] = [
     name: "redirect not followed",
     expected: "answer",
     run: async (transport, origin) => {
-      const response = await fetch(`${origin}/redirect`, { dispatcher: transport, redirect: "manual" });
+      const response = await transport.fetch(`${origin}/redirect`, { redirect: "manual" });
       await response.text();
     },
   },
@@ -114,7 +113,7 @@ const others: readonly Deed[] = [
     expected: "either",
     run: async (transport, origin) => {
       const body = Readable.from(uploadOf(20));
-      const response = await request(`${origin}/ok`, { dispatcher: transport, method: "PUT", body });
+      const response = await transport.request(`${origin}/ok`, { method: "PUT", body });
       await response.body.text();
     },
   },
@@ -123,7 +122,7 @@ const others: readonly Deed[] = [
     expected: "either",
     run: async (transport, origin) => {
       const body = Readable.from(uploadOf(200));
-      const response = await request(`${origin}/early`, { dispatcher: transport, method: "PUT", body });
+      const response = await transport.request(`${origin}/early`, { method: "PUT", body });
       await response.body.text();
     },
   },
@@ -132,7 +131,7 @@ const others: readonly Deed[] = [
     expected: "error",
     run: async (transport, origin) => {
       const body = Readable.from(failingUpload());
-      const response = await request(`${origin}/ok`, { dispatcher: transport, method: "PUT", body });
+      const response = await transport.request(`${origin}/ok`, { method: "PUT", body });
       await response.body.text();
     },
   },

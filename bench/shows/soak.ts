@@ -141,8 +141,11 @@ class Run {
     this.outcomes.set(name, counts);
     const outcome = error === undefined ? "answered" : nameOf(error);
     counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-    if (expected === "either" || error instanceof CrossedAnswer || (error === undefined) === (expected === "answer"))
-      return;
+    // fetch's own TypeErrors have a cause; one without is a mistake in the code, whatever was expected.
+    const mistaken = error instanceof TypeError && error.cause === undefined;
+    const right =
+      expected === "either" || error instanceof CrossedAnswer || (error === undefined) === (expected === "answer");
+    if (right && !mistaken) return;
     this.surprises.set(
       `${name} ${outcome}`,
       `${name}: ${outcome}${error instanceof Error ? ` (${error.message})` : ""}`,

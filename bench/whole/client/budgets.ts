@@ -33,7 +33,7 @@ export function judgeBudgets(outcomes: ReadonlyMap<PeerId, Outcome>): readonly J
 }
 
 function ratioOf(of: Outcome | undefined, against: Outcome | undefined): Spread | undefined {
-  if (of?.state !== "measured" || against?.state !== "measured") return undefined;
+  if (!of || !against) return undefined;
   const ratios = of.readings.flatMap(({ cpuUs }, round) => {
     const reference = against.readings[round];
     return reference ? [cpuUs / reference.cpuUs] : [];

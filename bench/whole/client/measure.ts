@@ -35,29 +35,27 @@ export interface Reading {
   readonly targetCpuUs: number;
 }
 
-/** What came of a peer: a reading for each round, or why there is none. */
-export type Outcome =
-  | { readonly state: "measured"; readonly readings: readonly Reading[]; readonly connections: number }
-  | { readonly state: "missing"; readonly reason: string };
+/** What came of a peer: a reading for each round of each launch. */
+export interface Outcome {
+  readonly readings: readonly Reading[];
+  readonly connections: number;
+}
 
 export async function measureClients(plan: Plan): Promise<ReadonlyMap<PeerId, Outcome>> {
   await using target = await Target.start();
-  const measured = new Map<PeerId, { readings: Reading[]; connections: number }>();
-  const missing = new Map<PeerId, string>();
+  const outcomes = new Map<PeerId, Outcome>();
   for (let launch = 1; launch <= plan.launches; launch += 1) {
     const say = (text: string): void => plan.onProgress(`launch ${launch}/${plan.launches}, ${text}`);
     // oxlint-disable-next-line no-await-in-loop
     await using stack = new AsyncDisposableStack();
     const running: RunningPeer[] = [];
-    for (const id of plan.random.shuffle(plan.ids.filter((candidate) => !missing.has(candidate)))) {
+    for (const id of plan.random.shuffle(plan.ids)) {
       say(`warming ${id}`);
       const peer = new RunningPeer(id, target, stack);
       // One at a time: two peers that warm up together would share the target.
       // oxlint-disable-next-line no-await-in-loop
-      await peer.warm(plan).then(
-        () => running.push(peer),
-        (error: unknown) => missing.set(id, error instanceof Error ? error.message : String(error)),
-      );
+      await peer.warm(plan);
+      running.push(peer);
     }
     for (let round = 1; round <= plan.roundsPerLaunch; round += 1) {
       for (const peer of plan.random.shuffle(running)) {
@@ -67,14 +65,10 @@ export async function measureClients(plan: Plan): Promise<ReadonlyMap<PeerId, Ou
       }
     }
     for (const { id, readings, connections } of running) {
-      const sofar = measured.get(id) ?? { readings: [], connections: 0 };
-      sofar.readings.push(...readings);
-      measured.set(id, { ...sofar, connections: Math.max(sofar.connections, connections) });
+      const { readings: before = [], connections: opened = 0 } = outcomes.get(id) ?? {};
+      outcomes.set(id, { readings: [...before, ...readings], connections: Math.max(opened, connections) });
     }
   }
-  const outcomes = new Map<PeerId, Outcome>();
-  for (const [id, readings] of measured) outcomes.set(id, { state: "measured", ...readings });
-  for (const [id, reason] of missing) outcomes.set(id, { state: "missing", reason });
   return outcomes;
 }
 

@@ -15,10 +15,6 @@ async function openTransport(): Promise<Transport> {
   return new client.Transport({ maxConnsPerHost: inFlight });
 }
 
-function canFetch(transport: object): transport is { readonly fetch: (url: string) => Promise<Response> } {
-  return "fetch" in transport;
-}
-
 function textOf(url: string, agent: HttpAgent): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = httpGet(url, { agent }, (response) => {
@@ -73,8 +69,7 @@ export const peers: Readonly<Record<NodePeerId, Peer>> = {
     level: "request",
     open: async (origin) => {
       const transport = await openTransport();
-      const options = { origin, path: "/", method: "GET" } as const;
-      return lapOf(async () => (await transport.request(options)).body.text());
+      return lapOf(async () => (await transport.request(origin)).body.text());
     },
   },
   "undici-request": {
@@ -118,7 +113,6 @@ export const peers: Readonly<Record<NodePeerId, Peer>> = {
     level: "fetch",
     open: async (origin) => {
       const transport = await openTransport();
-      if (!canFetch(transport)) throw new Error("transport.fetch does not exist yet");
       return lapOf(async () => (await transport.fetch(origin)).text());
     },
   },
