@@ -134,10 +134,14 @@ export class Pool {
     return this.#waiters.size;
   }
 
+  /** Since when the head of the queue has waited, in monotonic milliseconds; `Infinity` when nobody waits. */
+  get waitingSince(): number {
+    return this.#waiters.first?.waitingSince ?? Infinity;
+  }
+
   /** How long the head of the queue has waited, in milliseconds; 0 when nobody waits. */
   get oldestWaitMs(): number {
-    const first = this.#waiters.first;
-    return first === undefined ? 0 : now() - first.waitingSince;
+    return Math.max(0, now() - this.waitingSince);
   }
 
   /** Whether the pool could be forgotten: nobody uses it, waits for it or dials for it. */
@@ -327,7 +331,8 @@ export class Pool {
   #offer(conn: Connection): void {
     while (conn.streams < conn.capacity && !conn.gone) {
       const waiter = this.#nextFor(conn);
-      if (waiter === undefined) break;
+      // Another origin's request was here first: the connection is closed below, to make room for it.
+      if (waiter === undefined || (conn.streams === 0 && this.#near.shared.starvingSince < waiter.waitingSince)) break;
       this.leave(waiter);
       this.#lend(conn, waiter);
     }
