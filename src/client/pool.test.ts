@@ -94,7 +94,7 @@ test("the newest idle connection is lent first", async () => {
 test("a waiter takes the connection that falls idle before its own dial is done, and the dial is kept for the next", async () => {
   await using server = await holdingServer();
   const { held, release } = server;
-  let open = (): void => {};
+  let open: (() => void) | undefined;
   let lookups = 0;
   await using transport = openTransport({
     lookup: (_hostname, _options, callback) => {
@@ -115,7 +115,7 @@ test("a waiter takes the connection that falls idle before its own dial is done,
   await until(() => held.length === 1);
 
   assert.deepEqual(levels(transport), { inUse: 1, connecting: 1, waiting: 0, inFlight: 1, unreadBodies: 0 });
-  open();
+  open?.();
   await until(() => transport.stats().idle === 1);
   assert.equal(transport.stats().opened, 2);
   const third = ask(transport, { origin });

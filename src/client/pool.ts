@@ -164,7 +164,7 @@ export class Pool {
     if (this.#closedBy !== undefined) return waiter.onRefused(this.#closedBy);
     const conn = waiter.fresh ? undefined : this.#findFor(waiter);
     if (conn !== undefined) return this.#lend(conn, waiter);
-    if (this.#waiters.size >= this.limits.maxWaitersPerHost)
+    if (this.#waiters.size >= this.limits.maxWaitersPerHost && !waiter.fresh)
       return waiter.onRefused(new PoolFullError(this.snapshot()));
     waiter.waitingSince = at;
     this.waitCount += 1;
@@ -241,7 +241,7 @@ export class Pool {
       this.leave(waiter);
       waiter.onRefused(reason);
     }
-    for (const conn of this.#connections) conn.close("shutdown");
+    for (const conn of this.#connections) conn.close("shutdown", reason);
   }
 
   /** Opens connections until `count` are idle or on their way, as far as the limits allow. Resolves to how many were opened. */
@@ -353,8 +353,9 @@ export class Pool {
     conn.streams += 1;
     if (conn.reused) this.reused += 1;
     this.instruments.acquired(conn.reused);
-    if (conn.state === "active") return waiter.onConnection(conn);
     this.#enter(conn, "active");
+    // node:http reads at once; undici is given the socket only after one more look at it.
+    if (waiter.bare) conn.unwatch();
     waiter.onConnection(conn);
   }
 
@@ -404,7 +405,6 @@ export class Pool {
     else this.#idle.splice(this.#idle.indexOf(conn), 1);
     conn.idleUntil = Infinity;
     this.wheel.cancel(conn);
-    conn.unwatch();
     this.#near.shared.removeIdle(conn);
   }
 
