@@ -134,15 +134,25 @@ export class Connection extends WheelTimer {
     outside(() => streams.dispatch(options, handler));
   }
 
-  /** Closes now. The pool learns of it from the socket's close event, whoever closed it. */
-  close(reason: CloseReason): void {
+  /**
+   * Closes now. The pool learns of it from the socket's close event, whoever closed it. A request that is still on it
+   * fails with `error`.
+   */
+  close(reason: CloseReason, error: Error = new ConnectionGoneError("the connection was closed")): void {
     this.closeReason ??= reason;
-    this.socket.destroy();
+    // Without an error undici takes a body that has no declared length for complete, and ends an aborted request again.
+    if (this.#client === undefined) this.socket.destroy();
+    else this.socket.destroy(error);
   }
 
   /** Takes back the dialer's listener: the socket is the user's now, and an error on it must not go unheard. */
   handOver(): void {
     this.socket.off("error", ignoreError);
+  }
+
+  /** Whether it was idle and no `Client` has looked at it: what came meanwhile may not have been read yet. */
+  get watching(): boolean {
+    return this.#watching;
   }
 
   /** Starts to watch an idle socket that no `Client` watches. Undici watches its own. */

@@ -21,6 +21,7 @@ import {
   type Phase,
 } from "./errors.ts";
 import { expectsContinue, sendExpectContinue } from "./expect-continue.ts";
+import { readKeepAliveHint } from "./keep-alive-hint.ts";
 import { type FailedAttempt, mayReplay } from "./replay.ts";
 import { withoutHeader } from "./request-headers.ts";
 import type { RequestSettings } from "./request-settings.ts";
@@ -28,6 +29,7 @@ import { isServerFailure } from "./policies/outlier-ejection.ts";
 import type { Pool } from "./pool.ts";
 import { toError } from "./to-error.ts";
 import { errors } from "./undici.ts";
+import { errorType, isRefusedByUndici, nameParserError } from "./undici-errors.ts";
 import { Waiter } from "./wait-queue.ts";
 
 type ResponseHeaders = Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>[2];
@@ -153,7 +155,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.bare) {
       const { expectContinueTimeoutMs } = this.#settings;
       sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
-    } else conn.dispatch(this.#options, this);
+    } else if (conn.watching) setImmediate(() => this.#dispatchWatched(conn));
+    else conn.dispatch(this.#options, this);
   }
 
   override onRefused(error: Error): void {
@@ -246,19 +249,11 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
-    if (this.#stage === "drain") return this.#endDrain(this.#reasonToClose());
-    if (this.#stage === "done") return;
-    this.rawTrailers = controller.rawTrailers ?? null;
-    // First the connection, then the caller: who asks for the next request at once gets this one (Go's rule).
-    const at = now();
-    this.#pool.report(this.#address, !isServerFailure(this.#status));
-    this.#settle(this.#reasonToClose(), at);
-    this.#record("", at);
-    try {
-      this.#handler.onResponseEnd?.(this, trailers);
-    } catch (error) {
-      this.#handler.onResponseError?.(this, toError(error));
-    }
+    if (this.#stage !== "done") this.rawTrailers = controller.rawTrailers ?? null;
+    // undici decides after this call whether the connection lives on: it does not after an answer of HTTP/1.0, or when
+    // more follows that nobody asked for. Nobody must have got it by then.
+    if (this.#conn?.http2 === true) this.#onEnd(trailers);
+    else process.nextTick(() => this.#onEnd(trailers));
   }
 
   onRequestUpgrade(
@@ -284,6 +279,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.#stage === "done" || conn === undefined) return;
     if (this.#pool.closedBy !== undefined) return this.#fail(this.#pool.closedBy, "error");
     if (!this.#written && isRefusedByUndici(error)) return this.#onRefusedByUndici(conn, error);
+    nameParserError(error);
     const attempt: FailedAttempt = {
       options: this.#options,
       error,
@@ -302,6 +298,33 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   }
 
   // Inside
+
+  /**
+   * Sends over a connection that was never used, one poll phase after it was lent. An answer that lay there before the
+   * request must not become the request's (GHSA-35p6-xmwp-9g52); undici sees to that only from the second request on.
+   */
+  #dispatchWatched(conn: Connection): void {
+    conn.unwatch();
+    // Given up meanwhile, and the connection was closed.
+    if (this.#conn !== conn) return;
+    if (conn.gone) this.onUnsent();
+    else conn.dispatch(this.#options, this);
+  }
+
+  #onEnd(trailers: ResponseHeaders): void {
+    if (this.#stage === "drain") return this.#endDrain(this.#reasonToClose());
+    if (this.#stage === "done") return;
+    // First the connection, then the caller: who asks for the next request at once gets this one (Go's rule).
+    const at = now();
+    this.#pool.report(this.#address, !isServerFailure(this.#status));
+    this.#settle(this.#reasonToClose(), at);
+    this.#record("", at);
+    try {
+      this.#handler.onResponseEnd?.(this, trailers);
+    } catch (error) {
+      this.#handler.onResponseError?.(this, toError(error));
+    }
+  }
 
   #onFinalHeader(status: number, headers: ResponseHeaders): void {
     this.#status = status;
@@ -465,19 +488,4 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     const times = { durationMs: at - this.#startedAt, headerMs: this.#headerMs };
     this.#pool.instruments.finished(this.#options.method, this.#status, error, times);
   }
-}
-
-function isRefusedByUndici(error: Error): boolean {
-  return "code" in error && (error.code === "UND_ERR_INVALID_ARG" || error.code === "UND_ERR_NOT_SUPPORTED");
-}
-
-/** The seconds of `Keep-Alive: timeout=N` in milliseconds; `Infinity` without. */
-function readKeepAliveHint(value: string): number {
-  const seconds = /timeout\s*=\s*"?(\d{1,9})/i.exec(value)?.[1];
-  return seconds === undefined ? Infinity : Number(seconds) * 1_000;
-}
-
-/** The low-cardinality name of a failure: its code where it has one, else its class. */
-function errorType(error: Error): string {
-  return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }

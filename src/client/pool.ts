@@ -135,10 +135,14 @@ export class Pool {
     return this.#waiters.size;
   }
 
+  /** Since when the head of the queue has waited, in monotonic milliseconds; `Infinity` when nobody waits. */
+  get waitingSince(): number {
+    return this.#waiters.first?.waitingSince ?? Infinity;
+  }
+
   /** How long the head of the queue has waited, in milliseconds; 0 when nobody waits. */
   get oldestWaitMs(): number {
-    const first = this.#waiters.first;
-    return first === undefined ? 0 : now() - first.waitingSince;
+    return Math.max(0, now() - this.waitingSince);
   }
 
   /** Whether the pool could be forgotten: nobody uses it, waits for it or dials for it. */
@@ -161,7 +165,7 @@ export class Pool {
     if (this.#closedBy !== undefined) return waiter.onRefused(this.#closedBy);
     const conn = waiter.fresh ? undefined : this.#findFor(waiter);
     if (conn !== undefined) return this.#lend(conn, waiter);
-    if (this.#waiters.size >= this.limits.maxWaitersPerHost)
+    if (this.#waiters.size >= this.limits.maxWaitersPerHost && !waiter.fresh)
       return waiter.onRefused(new PoolFullError(this.snapshot()));
     waiter.waitingSince = at;
     this.waitCount += 1;
@@ -238,7 +242,7 @@ export class Pool {
       this.leave(waiter);
       waiter.onRefused(reason);
     }
-    for (const conn of this.#connections) conn.close("shutdown");
+    for (const conn of this.#connections) conn.close("shutdown", reason);
   }
 
   /** Opens connections until `count` are idle or on their way, as far as the limits allow. Resolves to how many were opened. */
@@ -328,7 +332,8 @@ export class Pool {
   #offer(conn: Connection): void {
     while (conn.streams < conn.capacity && !conn.gone) {
       const waiter = this.#nextFor(conn);
-      if (waiter === undefined) break;
+      // Another origin's request was here first: the connection is closed below, to make room for it.
+      if (waiter === undefined || (conn.streams === 0 && this.#near.shared.starvingSince < waiter.waitingSince)) break;
       this.leave(waiter);
       this.#lend(conn, waiter);
     }
@@ -349,8 +354,9 @@ export class Pool {
     conn.streams += 1;
     if (conn.reused) this.reused += 1;
     this.instruments.acquired(conn.reused);
-    if (conn.state === "active") return waiter.onConnection(conn);
     this.#enter(conn, "active");
+    // node:http reads at once; undici is given the socket only after one more look at it.
+    if (waiter.bare) conn.unwatch();
     waiter.onConnection(conn);
   }
 
@@ -400,7 +406,6 @@ export class Pool {
     else this.#idle.splice(this.#idle.indexOf(conn), 1);
     conn.idleUntil = Infinity;
     this.wheel.cancel(conn);
-    conn.unwatch();
     this.#near.shared.removeIdle(conn);
   }
 

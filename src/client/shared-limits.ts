@@ -3,9 +3,9 @@
  *
  * Both are Go's: when there are too many idle connections the one that has been idle longest is closed, whichever
  * origin it belongs to. A pool that may not dial because `maxConns` is reached closes another origin's idle
- * connection to make room, and stands in line when there is none. The line is served first come, first served
- * whenever a connection closes or falls idle; node:http's Agent stops at the first host with a free socket instead,
- * and lets the others starve (node#31942).
+ * connection to make room, and stands in line when there is none. The request that has waited for longest is served
+ * first, whenever a connection closes or becomes free, even if that one's own origin has later requests for it;
+ * node:http's Agent stops at the first host with a free socket instead, and lets the others starve (node#31942).
  */
 
 import type { Connection } from "./connection.ts";
@@ -48,6 +48,11 @@ export class SharedLimits {
     return this.#open < this.maxConns;
   }
 
+  /** Since when the first in line has waited for room, in monotonic milliseconds; `Infinity` without a line. */
+  get starvingSince(): number {
+    return this.#firstInLine()?.waitingSince ?? Infinity;
+  }
+
   /** Takes the right to open one connection; without room, closes the oldest idle one and puts the pool in line. */
   tryOpen(pool: Pool): boolean {
     if (this.hasRoom) {
@@ -64,10 +69,13 @@ export class SharedLimits {
   closed(): void {
     this.#open -= 1;
     if (this.#open === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
-    const [next] = this.#starved;
-    if (next === undefined) return;
-    this.#starved.delete(next);
-    next.dialForWaiters();
+    // The first in line may have what it needs by now; then the room is for the one behind it.
+    while (this.hasRoom) {
+      const next = this.#firstInLine();
+      if (next === undefined) return;
+      this.#starved.delete(next);
+      next.dialForWaiters();
+    }
   }
 
   /** Resolves when no connection is open or on its way. */
@@ -99,5 +107,14 @@ export class SharedLimits {
     conn.olderIdle = undefined;
     conn.newerIdle = undefined;
     this.#idle -= 1;
+  }
+
+  /** The pool whose request has waited for longest. They are few: this looks at all of them. */
+  #firstInLine(): Pool | undefined {
+    let first: Pool | undefined;
+    for (const pool of this.#starved) {
+      if (first === undefined || pool.waitingSince < first.waitingSince) first = pool;
+    }
+    return first;
   }
 }

@@ -18,8 +18,10 @@ export interface Answer {
   readonly body: string;
 }
 
-export type SendOptions = Partial<Dispatcher.DispatchOptions> & {
+export type SendOptions = Omit<Partial<Dispatcher.DispatchOptions>, "body"> & {
   readonly origin: string;
+  /** undici takes more than its types say: iterables, for one. */
+  readonly body?: unknown;
   /** Pauses when the answer's header comes. */
   readonly pauses?: boolean;
 };
@@ -121,7 +123,8 @@ export class Sent implements Handler {
 /** Sends a GET of `/` unless `options` say otherwise. */
 export function send(dispatcher: Pick<Dispatcher, "dispatch">, { pauses = false, ...options }: SendOptions): Sent {
   const sent = new Sent(pauses);
-  dispatcher.dispatch({ path: "/", method: "GET", ...options }, sent);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see `body`
+  dispatcher.dispatch({ path: "/", method: "GET", ...options } as Dispatcher.DispatchOptions, sent);
   return sent;
 }
 
