@@ -163,6 +163,7 @@ test("undici's own request over a transport hears its signal's reason when the b
   await assert.rejects(text, reason);
 
   const other = await undiciRequest(origin, { dispatcher: transport });
+  const closed = once(other.body, "close");
   other.body.destroy();
-  await once(other.body, "close");
+  await assert.rejects(closed, { code: "UND_ERR_ABORTED" });
 });

@@ -1,6 +1,6 @@
 /** What undici's errors say, and what they leave out. */
 
-import { errors } from "undici";
+import { errors } from "./undici.ts";
 
 /** Whether undici refused to send the request at all. */
 export function isRefusedByUndici(error: Error): boolean {
