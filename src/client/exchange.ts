@@ -455,12 +455,12 @@ function isRefusedByUndici(error: Error): boolean {
 }
 
 /** The seconds of `Keep-Alive: timeout=N` in milliseconds; `Infinity` without. */
-function readKeepAliveHint(value: string): number {
+export function readKeepAliveHint(value: string): number {
   const seconds = /timeout\s*=\s*"?(\d{1,9})/i.exec(value)?.[1];
   return seconds === undefined ? Infinity : Number(seconds) * 1_000;
 }
 
 /** The low-cardinality name of a failure: its code where it has one, else its class. */
-function errorType(error: Error): string {
+export function errorType(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }

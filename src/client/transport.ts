@@ -7,12 +7,15 @@
  */
 
 import { channel } from "node:diagnostics_channel";
+import type { Agent } from "node:http";
 import { Dispatcher, Dispatcher1Wrapper } from "undici";
 import { context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { resolveOptions } from "../core/options.ts";
+import { TransportAgent } from "./agent.ts";
 import { TransportClosedError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
+import { installGlobals } from "./install.ts";
 import { OriginPools } from "./origin-pools.ts";
 import { settingsFor, type LeakedBody, type RequestSettings } from "./request-settings.ts";
 import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
@@ -40,6 +43,7 @@ export class Transport extends Dispatcher implements AsyncDisposable {
   readonly #pools: OriginPools;
   readonly #settings: RequestSettings;
   readonly #legacy: Dispatcher = new Dispatcher1Wrapper(this);
+  #agent: TransportAgent | undefined;
   /** Set by `close()` and `abort()`: the end of it all. */
   #end: Promise<void> | undefined;
 
@@ -73,6 +77,29 @@ export class Transport extends Dispatcher implements AsyncDisposable {
       return false;
     }
     return true;
+  }
+
+  /**
+   * The agent of this transport, for whatever is built on `node:http`: one for `http:` and `https:`, always the same.
+   *
+   * @throws {OptionError} the transport has an `upstream`, which an agent cannot use
+   */
+  agent(): Agent {
+    this.#agent ??= new TransportAgent({
+      options: this.options,
+      pools: this.#pools,
+      settings: this.#settings,
+      refusal: () => (this.#end === undefined ? undefined : new TransportClosedError()),
+    });
+    return this.#agent;
+  }
+
+  /**
+   * Becomes the process's dispatcher, for built-in fetch and undici's, until the result is disposed of. That gives back
+   * what was there before, unless somebody else has replaced it meanwhile.
+   */
+  install(): Disposable {
+    return installGlobals(this, undefined);
   }
 
   /** What the pools look like now: immutable, limits beside levels. */
