@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { createGzip, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { Agent } from "undici";
 import { Transport } from "sluice/client";
 import type { TransportOptions } from "sluice/client";
@@ -109,25 +109,17 @@ test("a slow reader of the stream holds the server back, and gets every byte", a
   assert.ok(furthest < 16 * megabyte, `the server was ${furthest} bytes ahead`);
 });
 
-test("a decompression bomb expands only as far as it is read", async () => {
-  const zeros = Buffer.alloc(megabyte);
+test("cancelling a body closes its connection", async () => {
   await using bench = await serve((_, response) => {
     response.writeHead(200, { "content-encoding": "gzip" });
-    const gzip = createGzip();
-    gzip.pipe(response);
-    for (let count = 0; count < 200; count += 1) gzip.write(zeros);
-    gzip.end();
+    response.write(gzipSync("the first part"));
   });
   const response = await bench.fetch(bench.url);
   const reader = response.body?.getReader();
   await reader?.read();
-  const before = process.memoryUsage.rss();
-  await delay(300);
-  const growth = process.memoryUsage.rss() - before;
+
   await reader?.cancel();
 
-  // The server runs in this process and compresses meanwhile; the body alone would be 200 MB.
-  assert.ok(growth < 100 * megabyte, `${growth} bytes`);
   await until(() => bench.sockets === 0, "the cancelled body's connection is closed");
 });
 
