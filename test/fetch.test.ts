@@ -11,7 +11,7 @@ import { inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
-import { Agent } from "undici";
+import { Agent, Dispatcher1Wrapper } from "undici";
 import { Transport } from "sluice/client";
 import type { TransportOptions } from "sluice/client";
 
@@ -190,6 +190,22 @@ test("10,000 requests under one signal leave no listener and cause no warning", 
   assert.deepEqual(warnings, []);
 });
 
+test("a signal is let go after an encoded, a redirected, a cancelled and a failed request", async () => {
+  await using bench = await serve((request, response) => {
+    if (request.url === "/") response.writeHead(302, { location: "/gzip" }).end("moved");
+    else if (request.url === "/gzip") response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("text"));
+    else if (request.url === "/endless") response.write("...");
+    else request.socket.destroy();
+  });
+  const { signal } = new AbortController();
+
+  assert.equal(await (await bench.fetch(bench.url, { signal })).text(), "text");
+  await (await bench.fetch(`${bench.url}endless`, { signal })).body?.cancel();
+  await assert.rejects(bench.fetch(`${bench.url}fails`, { signal, method: "POST" }), TypeError);
+
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
 test("one signal ends all the requests that follow it, those in the queue as well", async () => {
   await using bench = await serve(() => undefined, { maxConnsPerHost: 2 });
   const controller = new AbortController();
@@ -231,7 +247,8 @@ test("what is left to built-in fetch goes over the same transport", async () => 
 
 test("a dispatcher given in init is used instead of the transport", async () => {
   await using bench = await serve((_, response) => void response.end("ok"));
-  const dispatcher = new Agent();
+  // The wrapper, because built-in fetch of Node 24 speaks the older way to its dispatchers.
+  const dispatcher = new Dispatcher1Wrapper(new Agent());
   const init: RequestInit = {};
   Object.assign(init, { dispatcher });
 
