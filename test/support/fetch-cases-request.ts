@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import type { Bench, CaseResult, FetchCase } from "./fetch-case.ts";
-import { look } from "./fetch-case.ts";
+import { keptAfterHead, look } from "./fetch-case.ts";
 
 const bytes = (): Uint8Array<ArrayBuffer> => new Uint8Array([0, 1, 254, 255]);
 
@@ -13,24 +13,27 @@ function streamOf(...chunks: Uint8Array[]): ReadableStream {
 
 /** A row that posts one body. */
 function posts(name: string, body: () => unknown, init: RequestInit = {}): FetchCase {
-  return { name: `POST of ${name}`, init: () => ({ method: "POST", ...init, body: body() }) as RequestInit };
+  return { name: `POST of ${name}`, init: () => ({ method: "POST", ...init, body: body() }) };
 }
 
 /** A row whose init is wrong (or odd) in one member. */
 function gives(name: string, init: Record<string, unknown>): FetchCase {
-  return { name, init: () => init as RequestInit };
+  return { name, init: () => init };
 }
 
-function fetches(name: string, input: (bench: Bench) => unknown, init?: (bench: Bench) => RequestInit): FetchCase {
-  return { name, run: (bench) => look(bench.fetch(input(bench) as string, init?.(bench))) };
+function fetches(name: string, input: (bench: Bench) => unknown, init?: (bench: Bench) => unknown): FetchCase {
+  return { name, run: (bench) => look(bench.fetch(input(bench), init?.(bench))) };
+}
+
+function sortedLines({ wire }: CaseResult): string[] {
+  return (wire[0] ?? "").toLowerCase().split("\r\n").toSorted();
 }
 
 const spelling = {
   reason: "a Headers object tells names in lower case and sorted only; built-in fetch reads its private list",
   check: (ours: CaseResult, builtIn: CaseResult): void => {
-    const lines = ({ wire }: CaseResult): string[] => (wire[0] ?? "").toLowerCase().split("\r\n").toSorted();
     assert.notDeepEqual(ours.wire, builtIn.wire);
-    assert.deepEqual(lines(ours), lines(builtIn));
+    assert.deepEqual(sortedLines(ours), sortedLines(builtIn));
     assert.deepEqual(ours.seen, builtIn.seen);
   },
 };
@@ -53,7 +56,7 @@ export const requestCases: readonly FetchCase[] = [
   gives("PUT without a body announces length 0", { method: "PUT" }),
   gives("DELETE without a body announces nothing", { method: "DELETE" }),
   gives("OPTIONS", { method: "OPTIONS" }),
-  gives("HEAD", { method: "HEAD" }),
+  { name: "HEAD", init: () => ({ method: "HEAD" }), oursDiffers: keptAfterHead },
   gives("header record keeps spelling and order", { headers: { "X-Zed": "1", accept: "text/html", "a-b": "2" } }),
   gives("header pairs of one name are joined", { headers: [["X-A", "1"], ["b", "2"], ["x-a", "3"]] }), // prettier-ignore
   gives("cookies are joined by semicolons", { headers: [["cookie", "a=1"], ["Cookie", "b=2"]] }), // prettier-ignore
@@ -162,11 +165,11 @@ export const requestCases: readonly FetchCase[] = [
   fetches(
     "an init that is a number is refused",
     (bench) => bench.at("/"),
-    () => 7 as unknown as RequestInit,
+    () => 7,
   ),
   fetches(
     "an init that is null",
     (bench) => bench.at("/"),
-    () => null as unknown as RequestInit,
+    () => null,
   ),
 ];

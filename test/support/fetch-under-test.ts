@@ -1,16 +1,12 @@
-/** The fetch that the conformance table judges. The only place that says over which dispatcher it runs. */
+/** The fetch that the conformance table judges. The only place that says over what it runs. */
 
-import { Agent } from "undici";
-import { createFetch } from "../../src/client/fetch/create-fetch.ts";
+import { Transport } from "sluice/client";
 
 export interface FetchUnderTest extends AsyncDisposable {
   readonly fetch: typeof globalThis.fetch;
 }
 
 export function makeFetch(): FetchUnderTest {
-  const dispatcher = new Agent();
-  return {
-    fetch: createFetch(dispatcher),
-    [Symbol.asyncDispose]: () => dispatcher.destroy(),
-  };
+  const transport = new Transport();
+  return { fetch: transport.fetch, [Symbol.asyncDispose]: () => transport.abort() };
 }

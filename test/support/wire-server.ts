@@ -5,7 +5,7 @@
 
 import { once } from "node:events";
 import { createServer } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 
 export interface RawRequest {
   readonly method: string;
@@ -31,8 +31,9 @@ export class WireServer implements AsyncDisposable {
   }
 
   get port(): number {
-    // A listening TCP server has an object for its address.
-    return (this.#server.address() as AddressInfo).port;
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("The server does not listen");
+    return address.port;
   }
 
   get origin(): string {

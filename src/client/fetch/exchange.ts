@@ -11,7 +11,7 @@ import type { Dispatcher } from "undici";
 import { BodyBuffer, bufferLimitBytes } from "./body-buffer.ts";
 import type { BodyFlow } from "./body-buffer.ts";
 import { canDecode, ContentDecoder, maxContentCodings, parseContentCodings } from "./content-decoding.ts";
-import type { DecoderOwner } from "./content-decoding.ts";
+import type { ByteSink, DecoderOwner } from "./content-decoding.ts";
 import { LeanResponse } from "./lean-response.ts";
 import type { LeanRequest } from "./lean-request.ts";
 import { followRedirect, isRedirect } from "./redirect.ts";
@@ -87,7 +87,7 @@ function hasNoBody(method: string, status: number): boolean {
  * from the response's header on, if there is a body. The signal is followed until the phase is "over". Only `#finish`
  * enters "over", and nothing leaves it.
  */
-class Exchange implements Dispatcher.DispatchHandler, BodyFlow, DecoderOwner, SignalFollower {
+class Exchange implements Dispatcher.DispatchHandler, BodyFlow, ByteSink, DecoderOwner, SignalFollower {
   readonly #dispatcher: FetchDispatcher;
   readonly #request: LeanRequest;
   // Holding the promise's functions would hold the response, and a forgotten one could never be collected.
@@ -128,9 +128,8 @@ class Exchange implements Dispatcher.DispatchHandler, BodyFlow, DecoderOwner, Si
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     const body = this.#body;
     if (this.#phase !== "body" || body === undefined) return;
-    let sink: { push(chunk: Uint8Array): boolean } = body;
-    if (this.#codings !== undefined) sink = this.#decoder ??= new ContentDecoder(this.#codings, body, this);
-    if (!sink.push(chunk)) controller.pause();
+    if (this.#codings !== undefined) this.#decoder ??= new ContentDecoder(this.#codings, this, this);
+    if (!(this.#decoder ?? body).push(chunk)) controller.pause();
   }
 
   onResponseEnd(): void {
@@ -140,12 +139,20 @@ class Exchange implements Dispatcher.DispatchHandler, BodyFlow, DecoderOwner, Si
     }
     // A decoder ends the body when the last decoded byte is out; an abort must reach it until then.
     this.#controller = undefined;
-    if (this.#decoder === undefined) {
-      this.#body?.end();
-      this.#finish();
-    } else {
-      this.#decoder.end();
-    }
+    if (this.#decoder === undefined) this.end();
+    else this.#decoder.end();
+  }
+
+  /** The last byte as the caller will see it: of the body itself, or out of its decoder. */
+  end(): void {
+    const body = this.#body;
+    this.#finish();
+    body?.end();
+  }
+
+  /** Decoded bytes. False: the reader has enough for now. */
+  push(chunk: Uint8Array): boolean {
+    return this.#body?.push(chunk) ?? true;
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: unknown): void {
