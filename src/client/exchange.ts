@@ -29,7 +29,7 @@ import { isServerFailure } from "./policies/outlier-ejection.ts";
 import type { Pool } from "./pool.ts";
 import { toError } from "./to-error.ts";
 import { errors } from "./undici.ts";
-import { errorType, isRefusedByUndici, nameParserError } from "./undici-errors.ts";
+import { errorType, isRefusedByUndici } from "./undici-errors.ts";
 import { Waiter } from "./wait-queue.ts";
 
 type ResponseHeaders = Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>[2];
@@ -279,7 +279,6 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.#stage === "done" || conn === undefined) return;
     if (this.#pool.closedBy !== undefined) return this.#fail(this.#pool.closedBy, "error");
     if (!this.#written && isRefusedByUndici(error)) return this.#onRefusedByUndici(conn, error);
-    nameParserError(error);
     const attempt: FailedAttempt = {
       options: this.#options,
       error,
