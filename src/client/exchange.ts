@@ -75,8 +75,6 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   #serverCloses = false;
   #interim = 0;
   #drained = 0;
-  /** Bytes of a body given in one piece that the kernel had taken when the deadline was last looked at. */
-  #uploaded = 0;
   #unreadSince = 0;
   /** Where the request was made, while leaks are looked for. */
   readonly #madeAt: Error | undefined;
@@ -155,7 +153,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.bare) {
       const { expectContinueTimeoutMs } = this.#settings;
       sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
-    } else if (conn.watching) setImmediate(() => this.#dispatchWatched(conn));
+      // Twice, because an immediate that is asked for in the poll phase comes before the next one.
+    } else if (conn.watching) setImmediate(setImmediate, () => this.#dispatchWatched(conn));
     else conn.dispatch(this.#options, this);
   }
 
@@ -170,7 +169,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
         return;
       case "lent":
       case "response_header":
-        return this.#onHeaderDeadline();
+        return this.#timeOut(new ResponseHeaderTimeoutError(this.#pool.origin, this.#settings.responseHeaderTimeoutMs));
       case "request":
         if (this.#stillMoving()) return;
         return this.#timeOut(new RequestBodyTimeoutError(this.#pool.origin, this.#settings.bodyTimeoutMs));
@@ -338,22 +337,6 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     const { connection, "keep-alive": keepAlive } = headers;
     if (connection !== undefined) this.#serverCloses = /\bclose\b/i.test(String(connection));
     conn.hintMs = keepAlive === undefined ? Infinity : readKeepAliveHint(String(keepAlive));
-  }
-
-  #onHeaderDeadline(): void {
-    const { responseHeaderTimeoutMs, bodyTimeoutMs } = this.#settings;
-    const socket = this.#conn?.socket;
-    if (socket !== undefined && socket.writableLength > 0) {
-      // A body given in one piece counts as sent when the kernel has not taken it all: the wait has not begun yet.
-      const uploaded = socket.bytesWritten - socket.writableLength;
-      if (uploaded > this.#uploaded) {
-        this.#uploaded = uploaded;
-        this.#pool.wheel.arm(this, bodyTimeoutMs);
-        return;
-      }
-      return this.#timeOut(new RequestBodyTimeoutError(this.#pool.origin, bodyTimeoutMs));
-    }
-    this.#timeOut(new ResponseHeaderTimeoutError(this.#pool.origin, responseHeaderTimeoutMs));
   }
 
   /** Whether a body moved since the deadline was armed; then the rest of the time is armed. */

@@ -11,6 +11,7 @@
 import type { Dispatcher } from "undici";
 import { isConnectionGone } from "./connection.ts";
 import { findHeader } from "./request-headers.ts";
+import { SlicedBody } from "./sliced-body.ts";
 
 /** What is known of an attempt when it has failed. */
 export interface FailedAttempt {
@@ -49,7 +50,7 @@ export function isIdempotent(options: Dispatcher.DispatchOptions): boolean {
 /** Whether a body can be read from its start again. A stream cannot. */
 export function isRepeatable(body: unknown): boolean {
   if (body === undefined || body === null || typeof body === "string") return true;
-  return ArrayBuffer.isView(body) || body instanceof ArrayBuffer || body instanceof Blob;
+  return body instanceof SlicedBody || ArrayBuffer.isView(body) || body instanceof ArrayBuffer || body instanceof Blob;
 }
 
 function isClosed(error: Error): boolean {

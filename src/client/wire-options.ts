@@ -3,12 +3,13 @@
  *
  * The common request is passed on untouched. A copy is made to silence undici's timers where the caller set them
  * (ours keep them to the tick), to keep the connection of a HEAD (undici closes it for fear of servers that send a
- * body; our connections are watched for that), and for a forward proxy.
+ * body; our connections are watched for that), for a large body, and for a forward proxy.
  */
 
 import type { Dispatcher } from "undici";
 import { background, traceparentKey, type Context } from "../core/context.ts";
 import { withHeaders } from "./request-headers.ts";
+import { sliceBody } from "./sliced-body.ts";
 
 type DispatchOptions = Dispatcher.DispatchOptions;
 
@@ -26,7 +27,9 @@ export interface Route {
 
 /** The options to send. `context` is the caller's. */
 export function wireOptions(options: DispatchOptions, route: Route, context: Context): DispatchOptions {
-  const added = addedHeaders(options, route, context);
+  const sliced = sliceBody(options);
+  const told = addedHeaders(options, route, context);
+  const added = sliced === undefined ? told : { ...told, "content-length": String(sliced.byteLength) };
   const { method, reset, headersTimeout, bodyTimeout } = options;
   const closes = route.keepAlive ? reset : true;
   const keepsHead = closes === undefined && method === "HEAD" ? false : closes;
@@ -45,6 +48,9 @@ export function wireOptions(options: DispatchOptions, route: Route, context: Con
     bodyTimeout: 0,
     ...(keepsHead !== undefined && { reset: keepsHead }),
     ...(added !== undefined && { headers: withHeaders(options.headers, added) }),
+    // undici takes iterables, though its types leave them out.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+    ...(sliced !== undefined && { body: sliced as unknown as Buffer }),
     ...(route.forward !== undefined && { path: absolutePath(route.origin, options.path) }),
   };
 }
