@@ -137,10 +137,17 @@ class RequestReader {
     const chunked = head.headers.get("transfer-encoding") === "chunked";
     const end = chunked ? this.#rest.indexOf("0\r\n\r\n") + 5 : Number(head.headers.get("content-length") ?? 0);
     if (chunked ? end < 5 : this.#rest.length < end) return false;
-    const body = this.#rest.slice(0, end);
+    const sent = this.#rest.slice(0, end);
     this.#rest = this.#rest.slice(end);
     this.#head = undefined;
-    this.#on.onRequest({ ...head, body });
+    this.#on.onRequest({ ...head, body: chunked ? joinChunks(sent) : sent });
     return true;
   }
+}
+
+function joinChunks(sent: string): string {
+  const size = Number.parseInt(sent, 16);
+  if (size === 0) return "";
+  const from = sent.indexOf("\r\n") + 2;
+  return sent.slice(from, from + size) + joinChunks(sent.slice(from + size + 2));
 }
