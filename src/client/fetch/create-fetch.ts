@@ -4,7 +4,7 @@
  * Built-in fetch spends most of its time on what small requests never use: a `Request`, a `Response`, a web stream,
  * an async pipeline of the standard's steps. Here a request is a few strings, the response one object, and the rest
  * is made when it is asked for. Whatever this does not do is done by the global fetch over the same dispatcher, so
- * there is no call that works there and not here. `docs/decisions/lean-fetch.md` has the list and the reasons.
+ * there is no call that works there and not here. `docs/decisions/0005-lean-fetch.md` has the list and the reasons.
  */
 
 import { sendRequest } from "./exchange.ts";

@@ -1,8 +1,8 @@
 /**
  * A response that is one small object until more is asked of it.
  *
- * It is not made by the global `Response`'s constructor (which costs more than a small request's whole transfer), but
- * its prototype chain leads to `Response.prototype`, so `instanceof Response` holds, and every member is its own.
+ * It is not made by the global `Response`'s constructor (which builds a header list and a state to throw away), but its
+ * prototype chain leads to `Response.prototype`, so `instanceof Response` holds, and every member is its own.
  * Headers are parsed at the first look at `headers`, the stream is made by the first look at `body`. What needs the
  * real thing (form data, a Blob's type) makes a real `Response` of the same bytes. Taking a method off
  * `Response.prototype` and calling it on this object throws, as it does for any object of another class.
