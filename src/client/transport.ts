@@ -7,13 +7,16 @@
  */
 
 import { channel } from "node:diagnostics_channel";
+import type { Agent } from "node:http";
 import type { Dispatcher } from "undici";
 import { context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { resolveOptions } from "../core/options.ts";
+import { TransportAgent } from "./agent.ts";
 import { TransportClosedError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { createFetch } from "./fetch/create-fetch.ts";
+import { installGlobals } from "./install.ts";
 import { OriginPools } from "./origin-pools.ts";
 import { FailurePolicies } from "./policies/failure-policies.ts";
 import { isPlainRequest, sendRequest, toRequestOptions } from "./request.ts";
@@ -48,6 +51,7 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
   /** One request through the failure policies that were asked for; without any, straight to its pool. */
   readonly #send: Dispatcher.Dispatch;
   readonly #legacy: Dispatcher = new Dispatcher1Wrapper(this);
+  #agent: TransportAgent | undefined;
   /** Set by `close()` and `abort()`: the end of it all. */
   #end: Promise<void> | undefined;
 
@@ -105,6 +109,31 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(toError(error));
     }
+  }
+
+  /**
+   * The agent of this transport, for whatever is built on `node:http`: one for `http:` and `https:`, always the same.
+   *
+   * @throws {OptionError} the transport has an `upstream`, which an agent cannot use
+   */
+  agent(): Agent {
+    this.#agent ??= new TransportAgent({
+      options: this.options,
+      pools: this.#pools,
+      settings: this.#settings,
+      refusal: () => (this.#end === undefined ? undefined : new TransportClosedError()),
+    });
+    return this.#agent;
+  }
+
+  /**
+   * Becomes the process's dispatcher, for undici and the fetch that it gave to others, and its global fetch, until the
+   * result is disposed of. That gives back what was there before, unless somebody else has replaced it meanwhile.
+   *
+   * @throws {TypeError} `globalThis` is frozen
+   */
+  install(): Disposable {
+    return installGlobals(this, this.fetch);
   }
 
   /** What the pools look like now: immutable, limits beside levels. */

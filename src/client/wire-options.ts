@@ -49,7 +49,12 @@ export function wireOptions(options: DispatchOptions, route: Route, context: Con
   };
 }
 
-function addedHeaders(options: DispatchOptions, route: Route, context: Context): Record<string, string> | undefined {
+/** Headers that the route asks for; the caller's own go first. */
+export function addedHeaders(
+  options: Pick<DispatchOptions, "method">,
+  route: Route,
+  context: Context,
+): Record<string, string> | undefined {
   if (context === background && route.forward === undefined) return undefined;
   const added: Record<string, string> = {};
   const traceparent = route.trace ? context.value(traceparentKey) : undefined;
@@ -62,6 +67,7 @@ function addedHeaders(options: DispatchOptions, route: Route, context: Context):
   return Object.keys(added).length === 0 ? undefined : added;
 }
 
-function absolutePath(origin: string, path: string): string {
+/** The target of a request in the form that a forward proxy wants. */
+export function absolutePath(origin: string, path: string): string {
   return path.startsWith("/") ? `${origin}${path}` : path;
 }
