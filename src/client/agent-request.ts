@@ -19,10 +19,11 @@ import { background, type Context } from "../core/context.ts";
 import type { CloseReason, Connection } from "./connection.ts";
 import { BodyTimeoutError, RequestBodyTimeoutError, ResponseHeaderTimeoutError, type Phase } from "./errors.ts";
 import { readKeepAliveHint } from "./keep-alive-hint.ts";
-import { errorType } from "./undici-errors.ts";
+import { isServerFailure } from "./policies/outlier-ejection.ts";
 import type { Pool } from "./pool.ts";
 import type { RequestSettings } from "./request-settings.ts";
 import { toError } from "./to-error.ts";
+import { errorType } from "./undici-errors.ts";
 import { Waiter } from "./wait-queue.ts";
 
 /** What a request of `node:http` shows to its agent. Its types leave out how an agent says that there is no socket. */
@@ -79,11 +80,14 @@ export class AgentRequest extends Waiter {
   start(context: Context): void {
     this.#pool.active += 1;
     this.#holdDestroy();
+    if (context.done) {
+      this.#request.destroy(toError(context.cause));
+      return;
+    }
     if (context !== background) {
       this.#contextEnd = context.onDone((cause) => void this.#request.destroy(toError(cause)));
     }
-    // A context that was over already has ended it.
-    if (this.#stage === "queue") this.#pool.acquire(this);
+    this.#pool.acquire(this);
   }
 
   // Waiter
@@ -183,9 +187,7 @@ export class AgentRequest extends Waiter {
     this.#movedAt = now();
     this.#releaseDestroy?.();
     request.reusedSocket = conn.reused;
-    // First, so that a close is counted under its reason and not as one that nobody expected.
-    socket.prependListener("close", this.#onSocketClose);
-    socket.on("free", this.#onFree).on("agentRemove", this.#onDetach);
+    socket.on("close", this.#onSocketClose).on("free", this.#onFree).on("agentRemove", this.#onDetach);
     request.on(errorMonitor, this.#onError).once("finish", this.#onFinish);
     request.prependOnceListener("response", this.#onResponse);
     this.#pool.wheel.arm(this, this.#settings.bodyTimeoutMs);
@@ -334,6 +336,7 @@ export class AgentRequest extends Waiter {
       // Node's agent does the same: an idle socket must not keep its last request in memory.
       Object.assign(socket, { _httpMessage: null });
     }
+    this.#report(conn, close);
     this.#pool.release(conn, close);
     this.#record(error);
   }
@@ -356,6 +359,13 @@ export class AgentRequest extends Waiter {
     this.#markRead();
     this.#contextEnd?.[Symbol.dispose]();
     this.#releaseDestroy?.();
+  }
+
+  /** Tells how the address behaved, for who watches over addresses that fail. */
+  #report({ remoteAddress }: Connection, close: CloseReason | undefined): void {
+    const status = this.#request.res?.statusCode;
+    if (close === "error") this.#pool.report(remoteAddress, false);
+    else if (status !== undefined) this.#pool.report(remoteAddress, !isServerFailure(status));
   }
 
   #record(error: Error | string): void {

@@ -18,13 +18,13 @@ import { context } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { AgentRequest, type AgentClientRequest } from "./agent-request.ts";
 import { authorityOf } from "./dial/dial-target.ts";
+import { http } from "./node-http.ts";
 import type { OriginPools } from "./origin-pools.ts";
 import type { Pool } from "./pool.ts";
 import type { RequestSettings } from "./request-settings.ts";
 import { toError } from "./to-error.ts";
 import type { ResolvedTransportOptions } from "./transport-options.ts";
 import { absolutePath, addedHeaders } from "./wire-options.ts";
-import { http } from "./node-http.ts";
 
 /** The transport, as its agent sees it. */
 export interface AgentSource {

@@ -364,7 +364,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
 
   #replay(): void {
     this.#replays += 1;
-    this.#pool.countReplay();
+    this.#pool.countReplay(this.#options.method, this.#options.path);
     this.#leaveAttempt("stale", now());
     this.fresh = true;
     this.#acquireAgain();

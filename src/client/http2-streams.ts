@@ -39,7 +39,8 @@ export class Http2Streams {
     const attempt = new Attempt(handler, this);
     this.#unwritten.add(attempt);
     this.#client.dispatch(options, attempt);
-    if (this.#settled && !attempt.written) this.#takeBack();
+    // undici writes a body that is iterated a microtask later; what it has not written then has no room.
+    if (this.#settled && !attempt.written) queueMicrotask(() => this.#takeBack());
   }
 
   /** undici writes an attempt. The second one shows that the settings have come. */

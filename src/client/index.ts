@@ -18,7 +18,7 @@ export {
   type Phase,
   type PoolSnapshot,
 } from "./errors.ts";
-export type { LeakedBody } from "./request-settings.ts";
+export type { ConnectionClosed, ConnectionOpened, LeakedBody, RequestReplayed } from "./channels.ts";
 export { Transport } from "./transport.ts";
 export type { PropagationOptions, ReplayOptions, TransportOptions } from "./transport-options.ts";
 export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.ts";

@@ -9,6 +9,7 @@
  * middle hands what he found to the one who came after him. A value that somebody else has put there is not touched.
  */
 
+import { createRequire } from "node:module";
 import type { Dispatcher } from "undici";
 import { Dispatcher1Wrapper } from "./undici.ts";
 
@@ -72,6 +73,9 @@ const fetchPlace = new GlobalPlace("fetch");
  * @throws {TypeError} `globalThis` is frozen; nothing has been changed then
  */
 export function installGlobals(dispatcher: Dispatcher, fetch: Fetch | undefined): Disposable {
+  // undici puts a dispatcher there when it is loaded and finds none. Found empty and left empty again, the places would
+  // stay so for whatever was loaded in between, and its requests would have no dispatcher at all.
+  createRequire(import.meta.url)("undici/lib/global.js");
   using undo = new DisposableStack();
   const take = (place: GlobalPlace, value: unknown): void => {
     undo.adopt(place.take(value), (tenant) => place.leave(tenant));

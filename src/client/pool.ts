@@ -10,6 +10,7 @@
 
 import { now } from "../core/clock.ts";
 import type { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { connectionClosed, connectionOpened, requestReplayed } from "./channels.ts";
 import { Connection, countReasons, type CloseReason } from "./connection.ts";
 import type { DialTarget } from "./dial/dial-target.ts";
 import type { DialedConnection, Dialer } from "./dial/dialer.ts";
@@ -288,7 +289,8 @@ export class Pool {
     this.instruments.timedOut(phase);
   }
 
-  countReplay(): void {
+  countReplay(method: string, path: string): void {
+    requestReplayed.publish(() => ({ origin: this.origin, method, path }));
     this.replays += 1;
     this.instruments.retried("stale_connection");
   }
@@ -415,7 +417,10 @@ export class Pool {
     if (conn.http2) this.#multiplexed.splice(this.#multiplexed.indexOf(conn), 1);
     const reason = conn.closeReason ?? (conn.streams > 0 && !conn.reused ? "error" : "server_close");
     this.closed[reason] += 1;
-    this.instruments.closed(reason, (now() - conn.openedAt) / 1_000);
+    const ageMs = now() - conn.openedAt;
+    this.instruments.closed(reason, ageMs / 1_000);
+    const { origin } = this;
+    connectionClosed.publish(() => ({ origin, remoteAddress: conn.remoteAddress, reason, ageMs }));
     this.#freed();
   }
 
@@ -462,6 +467,8 @@ export class Pool {
     this.#protocol = dialed.protocol === "h2" ? "h2" : "h1";
     this.instruments.opened(dialed.timings);
     this.#ejection?.know([dialed.remoteAddress]);
+    const { remoteAddress, protocol, timings } = dialed;
+    connectionOpened.publish(() => ({ origin: this.origin, remoteAddress, protocol, timings }));
     const openedAt = now();
     this.#lastEndAt = openedAt;
     const conn = new Connection(this, dialed, openedAt, openedAt + this.#drawLifetime());

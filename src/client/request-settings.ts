@@ -1,17 +1,7 @@
 /** What a request needs to know of its transport's options, in milliseconds; one object for all requests alike. */
 
 import type { Dispatcher } from "undici";
-
-/** A response body that its caller got and did not read. Published on `sluice.client.body.leaked`. */
-export interface LeakedBody {
-  readonly origin: string;
-  readonly method: string;
-  readonly path: string;
-  /** How long nobody has read on, in milliseconds. */
-  readonly unreadMs: number;
-  /** Where the request was made; only recorded while `leakAfter` is set. */
-  readonly stack: string | undefined;
-}
+import type { LeakedBody } from "./channels.ts";
 
 export interface RequestSettings {
   readonly responseHeaderTimeoutMs: number;

@@ -38,7 +38,7 @@ import {
   type RetryOptions,
 } from "./policies/options.ts";
 import type { OutlierEjectionOptions } from "./policies/outlier-ejection.ts";
-import type { LeakedBody } from "./request-settings.ts";
+import type { LeakedBody } from "./channels.ts";
 
 /** When a request that met a stale connection is sent again. */
 export interface ReplayOptions {

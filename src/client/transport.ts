@@ -6,13 +6,13 @@
  * the same limits and the same books to what is built on `node:http`, and `install()` to code that nobody edits.
  */
 
-import { channel } from "node:diagnostics_channel";
 import type { Agent } from "node:http";
 import type { Dispatcher } from "undici";
 import { context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { resolveOptions } from "../core/options.ts";
 import { TransportAgent } from "./agent.ts";
+import { bodyLeaked, type LeakedBody } from "./channels.ts";
 import { TransportClosedError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { createFetch } from "./fetch/create-fetch.ts";
@@ -20,14 +20,13 @@ import { installGlobals } from "./install.ts";
 import { OriginPools } from "./origin-pools.ts";
 import { FailurePolicies } from "./policies/failure-policies.ts";
 import { isPlainRequest, sendRequest, toRequestOptions } from "./request.ts";
-import { settingsFor, type LeakedBody, type RequestSettings } from "./request-settings.ts";
+import { settingsFor, type RequestSettings } from "./request-settings.ts";
 import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
 import { toError } from "./to-error.ts";
 import { api, Dispatcher as DispatcherOfUndici, Dispatcher1Wrapper, loadClient } from "./undici.ts";
 import { wireOptions } from "./wire-options.ts";
 
-const leakChannel = channel("sluice.client.body.leaked");
 /** undici passes null where a request has no controller; its types leave that out. */
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
 const noController = null as unknown as Dispatcher.DispatchController;
@@ -127,8 +126,10 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
   }
 
   /**
-   * Becomes the process's dispatcher and its global `fetch`, until the result is disposed of. That gives back what was
-   * there before, unless somebody else has replaced it meanwhile.
+   * Becomes the process's dispatcher, for undici and the fetch that it gave to others, and its global fetch, until the
+   * result is disposed of. That gives back what was there before, unless somebody else has replaced it meanwhile.
+   *
+   * @throws {TypeError} `globalThis` is frozen
    */
   install(): Disposable {
     return installGlobals(this, this.fetch);
@@ -232,6 +233,6 @@ function settingsOf(options: Readonly<ResolvedTransportOptions>): RequestSetting
 }
 
 function reportLeak(leak: LeakedBody, onLeak: ((leak: LeakedBody) => void) | undefined): void {
-  leakChannel.publish(leak);
+  bodyLeaked.publish(() => leak);
   onLeak?.(leak);
 }
