@@ -9,7 +9,8 @@ import { test } from "node:test";
 import { Transport } from "sluice/client";
 import { createContext } from "sluice/core";
 import { assertNothingLeft, listen, until } from "../../test/support/loopback.ts";
-import { echo, failure, idleBooks, send, serve } from "../../test/support/node-http.ts";
+import { echo, failure, send, serve } from "../../test/support/node-http.ts";
+import { assertQuiet } from "../../test/support/transport-checks.ts";
 
 test("a request destroyed in the queue leaves it at once, with Node's error and without a socket", async () => {
   await using served = await serve((_request, response) => setTimeout(() => response.end("late"), 100));
@@ -32,7 +33,7 @@ test("a request destroyed in the queue leaves it at once, with Node's error and 
   assert.equal(hungUp?.code, "ECONNRESET");
   assert.equal((await first).body, "late");
   assert.equal(served.accepted(), 1);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("a request destroyed in each turn of its life leaves the books at zero", async () => {
@@ -64,8 +65,7 @@ test("a request destroyed in each turn of its life leaves the books at zero", as
     // oxlint-disable-next-line no-await-in-loop -- the rounds meet warm and cold pools
     await Promise.all(closed);
   }
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
   assert.equal(transport.stats().inFlight, 0);
   assert.deepEqual(await send(http.request(served.url, { agent })), { status: 200, body: "somemore" });
   await transport.close();
@@ -87,7 +87,7 @@ test("what the system says of a dial reaches the request unchanged, and so do th
   assert.equal((await waits).code, "ERR_POOL_TIMEOUT");
   stuck.destroy();
   await failure(stuck);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("a connection that either side wants closed is closed after the answer, and counted so", async () => {
@@ -104,7 +104,7 @@ test("a connection that either side wants closed is closed after the answer, and
   const { closed, idle } = transport.stats();
   assert.equal(idle, 0);
   assert.equal(closed.server_close, 2);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("a server that never answers, stops in a body or stops reading an upload is given up in time", async () => {
@@ -127,8 +127,7 @@ test("a server that never answers, stops in a body or stops reading an upload is
   const upload = http.request(`${served.url}/upload`, { agent, method: "POST" });
   upload.write(Buffer.alloc(16_000_000));
   assert.equal((await failure(upload)).code, "ERR_REQUEST_BODY_TIMEOUT");
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
   assert.deepEqual(transport.stats().timeouts, { response_header: 1, body: 1, request: 1 });
 });
 
@@ -142,8 +141,7 @@ test("a reader who is slow is not a body that stands still, and one who never re
   await until(() => transport.stats().unreadBodies === 1);
   assert.deepEqual(leaks, ["/slow"]);
   assert.equal((await text(response)).length, 2_000_000);
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("an answer that nobody listens for is read away and its connection kept", async () => {
@@ -188,7 +186,7 @@ test("an upgraded connection is its owner's, and in none of the counts but one",
   const request = http.get(served.url, { agent: transport.agent(), headers });
   const [, socket] = await once(request, "upgrade");
   assert.equal(transport.stats().upgraded, 1);
-  idleBooks(transport);
+  await assertQuiet(transport);
   socket.write("hello");
   const [chunk] = await once(socket, "data");
   assert.equal(String(chunk), "hello");
@@ -236,8 +234,7 @@ test("the end of a context ends its requests, whether they wait or run", async (
   await until(() => transport.stats().inUse === 1);
   owner.cancel(new Error("the client has left"));
   for (const error of await errors) assert.match(error.message, /the client has left/);
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("a request's own timeout holds while it has a connection, and not for the next one", async () => {
@@ -285,5 +282,5 @@ test("aborting the transport ends a request of node:http with Node's own error",
   await promise;
   await transport.abort();
   assert.equal((await error).code, "ECONNRESET");
-  idleBooks(transport);
+  await assertQuiet(transport);
 });

@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { Transport, type TransportOptions } from "sluice/client";
 import { ca, serverCertificate } from "../../test/support/certificates.ts";
 import { assertNothingLeft, listen, until } from "../../test/support/loopback.ts";
-import { echo, failure, idleBooks, send, serve } from "../../test/support/node-http.ts";
+import { echo, failure, send, serve } from "../../test/support/node-http.ts";
+import { assertQuiet } from "../../test/support/transport-checks.ts";
 
 /** Every name is this machine. */
 const lookup: TransportOptions["lookup"] = (_name, _options, callback) =>
@@ -36,8 +37,7 @@ test("requests one after another share one connection, also when the next is mad
   await promise;
   assert.equal(served.accepted(), 1);
   assert.equal(transport.stats().opened, 1);
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
   await transport.close();
   await served[Symbol.asyncDispose]();
   await assertNothingLeft();
@@ -64,7 +64,7 @@ test("no more connections are opened than maxConnsPerHost, however many requests
   assert.equal(most, 3);
   assert.equal(served.accepted(), 3);
   assert.equal(transport.stats().waitCount >= 27, true);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("node:http and undici use the same connections, node:http those that undici has not used", async () => {
@@ -181,7 +181,7 @@ test("a connection that the server has closed is replaced before anything is wri
       await new Promise(setImmediate);
     }
   }
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("a server's Keep-Alive hint ends the idle time before the server does", async () => {
@@ -224,7 +224,7 @@ test("a closed transport refuses, and close waits for what node:http has", async
   assert.equal((await failure(http.get(served.url, { agent }))).code, "ERR_TRANSPORT_CLOSED");
   assert.equal((await running).body, "ok");
   await closed;
-  idleBooks(transport);
+  await assertQuiet(transport);
   await until(() => served.server.connections.size === 0);
   assert.equal(served.server.connections.size, 0);
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Agent, getGlobalDispatcher, request, setGlobalDispatcher } from "undici";
 import { Transport } from "sluice/client";
-import { until } from "../../test/support/loopback.ts";
-import { idleBooks, serve } from "../../test/support/node-http.ts";
+import { serve } from "../../test/support/node-http.ts";
+import { assertQuiet } from "../../test/support/transport-checks.ts";
 import { installGlobals } from "./install.ts";
 
 const places = [Symbol.for("undici.globalDispatcher.1"), Symbol.for("undici.globalDispatcher.2"), "fetch"] as const;
@@ -38,8 +38,7 @@ test("an installed transport serves built-in fetch and undici, and nothing of it
   }
   assert.deepEqual(describePlaces(), before);
   assert.equal(accepted, 1);
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
   assert.equal(transport.stats().reused, 9);
 });
 

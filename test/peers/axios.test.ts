@@ -3,15 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Readable } from "node:stream";
-import axios from "axios";
+import { create } from "axios";
 import { Transport } from "sluice/client";
-import { until } from "../support/loopback.ts";
-import { fetchOver } from "../support/fetch-over.ts";
-import { idleBooks, serve } from "../support/node-http.ts";
+import { serve } from "../support/node-http.ts";
+import { assertQuiet } from "../support/transport-checks.ts";
 import { testPeer, type Peer } from "../support/peer-contract.ts";
 
 function overAgent(transport: Transport): Peer {
-  const client = axios.create({
+  const client = create({
     adapter: "http",
     httpAgent: transport.agent(),
     httpsAgent: transport.agent(),
@@ -22,7 +21,7 @@ function overAgent(transport: Transport): Peer {
 }
 
 function overFetch(transport: Transport): Peer {
-  const client = axios.create({ adapter: "fetch", env: { fetch: fetchOver(transport) }, responseType: "text" });
+  const client = create({ adapter: "fetch", env: { fetch: transport.fetch }, responseType: "text" });
   return { get: async (url, signal) => (await client.get<string>(url, { ...(signal && { signal }) })).data };
 }
 
@@ -35,7 +34,7 @@ test("axios follows redirects and sends streams over the agent's connections", a
     return request.pipe(response);
   });
   await using transport = new Transport();
-  const client = axios.create({ adapter: "http", httpAgent: transport.agent(), proxy: false });
+  const client = create({ adapter: "http", httpAgent: transport.agent(), proxy: false });
   assert.equal((await client.get(`${served.url}/from`)).status, 200);
   const pieces = Readable.from(["a stream ", "in pieces"]);
   assert.equal((await client.post<string>(`${served.url}/`, pieces, { maxRedirects: 0 })).data, "a stream in pieces");
@@ -47,9 +46,8 @@ test("axios follows redirects and sends streams over the agent's connections", a
 test("an axios timeout ends the request and its connection", async () => {
   await using served = await serve(() => {});
   await using transport = new Transport();
-  const client = axios.create({ adapter: "http", httpAgent: transport.agent(), timeout: 50, proxy: false });
+  const client = create({ adapter: "http", httpAgent: transport.agent(), timeout: 50, proxy: false });
   await assert.rejects(client.get(served.url), { code: "ECONNABORTED" });
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
   assert.equal(transport.stats().closed.aborted, 1);
 });

@@ -7,8 +7,8 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import got, { type Got } from "got";
 import { Transport } from "sluice/client";
-import { until } from "../support/loopback.ts";
-import { idleBooks, serve } from "../support/node-http.ts";
+import { serve } from "../support/node-http.ts";
+import { assertQuiet } from "../support/transport-checks.ts";
 import { testPeer } from "../support/peer-contract.ts";
 
 function over(transport: Transport): Got {
@@ -44,6 +44,5 @@ test("got's timeouts end the request and its connection", async () => {
   await using transport = new Transport();
   const client = over(transport);
   await assert.rejects(client.get(served.url, { timeout: { response: 50 } }).text(), { code: "ETIMEDOUT" });
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });

@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import ky from "ky";
 import { Transport } from "sluice/client";
-import { fetchOver } from "../support/fetch-over.ts";
 import { serve } from "../support/node-http.ts";
 import { testPeer } from "../support/peer-contract.ts";
 
 testPeer("ky, fetch option", (transport) => {
-  const client = ky.create({ fetch: fetchOver(transport), retry: 0 });
+  const client = ky.create({ fetch: transport.fetch, retry: 0 });
   return { get: (url, signal) => client.get(url, { ...(signal && { signal }) }).text() };
 });
 
@@ -28,7 +27,7 @@ test("ky posts JSON and retries over the transport's connections", async () => {
     return request.pipe(response);
   });
   await using transport = new Transport();
-  const client = ky.create({ fetch: fetchOver(transport), retry: { limit: 2, methods: ["put"], delay: () => 5 } });
+  const client = ky.create({ fetch: transport.fetch, retry: { limit: 2, methods: ["put"], delay: () => 5 } });
   assert.deepEqual(await client.put(served.url, { json: { a: 1 } }).json(), { a: 1 });
   assert.equal(served.accepted(), 1);
 });

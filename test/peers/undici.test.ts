@@ -7,8 +7,8 @@ import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
 import { getGlobalDispatcher, interceptors, MockAgent, pipeline, request, setGlobalDispatcher, stream } from "undici";
 import { Transport, type TransportOptions } from "sluice/client";
-import { until } from "../support/loopback.ts";
-import { idleBooks, serve } from "../support/node-http.ts";
+import { serve } from "../support/node-http.ts";
+import { assertQuiet } from "../support/transport-checks.ts";
 import { testPeer } from "../support/peer-contract.ts";
 
 testPeer("undici.request, dispatcher option", (transport) => ({
@@ -68,8 +68,7 @@ test("undici's pipeline and stream carry bodies both ways", async (t) => {
   });
   await pipe(Readable.from([Buffer.alloc(500_000), Buffer.alloc(500_000)]), duplex, collect);
   assert.equal(Buffer.concat(pieces).length, 1_000_000);
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("the retry interceptor repeats over the transport, and its connections are kept", async () => {
@@ -83,8 +82,7 @@ test("the retry interceptor repeats over the transport, and its connections are 
   const answer = await request(served.url, { dispatcher });
   assert.equal(answer.statusCode, 200);
   assert.equal(await answer.body.text(), "done");
-  await until(() => transport.stats().inUse === 0);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("the redirect interceptor follows over the transport", async () => {
@@ -112,7 +110,7 @@ test("the cache interceptor answers the second request without the transport", a
     assert.equal(await (await request(served.url, { dispatcher })).body.text(), "cached");
   }
   assert.equal(asked, 1);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("the dump interceptor reads bodies away and the transport keeps their connection", async () => {
@@ -126,7 +124,7 @@ test("the dump interceptor reads bodies away and the transport keeps their conne
     assert.equal(await body.text(), "");
   }
   assert.equal(served.accepted(), 1);
-  idleBooks(transport);
+  await assertQuiet(transport);
 });
 
 test("the dns interceptor sends each request to an address that it looked up", async () => {

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import http, { type ClientRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
 import { text } from "node:stream/consumers";
-import type { Transport } from "sluice/client";
 import { listen, type LoopbackServer } from "./loopback.ts";
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -53,13 +52,4 @@ export async function send(
 export async function failure(request: ClientRequest): Promise<NodeJS.ErrnoException> {
   const [error] = await once(request, "error");
   return error;
-}
-
-/** Fails unless the transport has nothing in use, waiting, on its way or unread. */
-export function idleBooks(transport: Transport): void {
-  const { inUse, inFlight, waiting, connecting, unreadBodies } = transport.stats();
-  assert.deepEqual(
-    { inUse, inFlight, waiting, connecting, unreadBodies },
-    { inUse: 0, inFlight: 0, waiting: 0, connecting: 0, unreadBodies: 0 },
-  );
 }

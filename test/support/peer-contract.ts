@@ -11,7 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { Transport } from "sluice/client";
 import { assertNothingLeft, listen, until } from "./loopback.ts";
-import { idleBooks, serve, type Served } from "./node-http.ts";
+import { serve, type Served } from "./node-http.ts";
+import { assertQuiet } from "./transport-checks.ts";
 
 /** Fetches a URL with the client under test; resolves to the body, and rejects for whatever is no 2xx. */
 export type PeerGet = (url: string, signal?: AbortSignal) => Promise<string>;
@@ -49,7 +50,9 @@ export function namesOf(thrown: unknown): string[] {
   for (let depth = 0; depth < 6 && left.length > 0; depth += 1) {
     const found = left.filter((each) => each instanceof Error);
     names.push(...found.flatMap((error) => ["code" in error ? String(error.code) : "", error.name]));
-    left = found.flatMap((error) => [error.cause, ...(error instanceof AggregateError ? error.errors : [])]);
+    left = found.flatMap((error) =>
+      error instanceof AggregateError ? error.errors.concat(error.cause) : [error.cause],
+    );
   }
   return names;
 }
@@ -66,22 +69,24 @@ async function refusedUrl(): Promise<string> {
   return `http://127.0.0.1:${gone.port}/`;
 }
 
-/** Declares the tests. `connect` gives the client a transport. */
-export function testPeer(name: string, connect: (transport: Transport) => Peer): void {
-  const settled = async (transport: Transport): Promise<void> => {
-    await until(() => transport.stats().inUse === 0 && transport.stats().waiting === 0);
-    idleBooks(transport);
-  };
+type Connect = (transport: Transport) => Peer;
 
+/** Declares the tests. `connect` gives the client a transport. */
+export function testPeer(name: string, connect: Connect): void {
+  testReuse(name, connect);
+  testFailures(name, connect);
+}
+
+function testReuse(name: string, connect: Connect): void {
   test(`${name}: requests one after another use one connection`, async () => {
     await using served = await servePeers();
     await using transport = new Transport();
     const { get, dispose } = connect(transport);
     for (let index = 0; index < 20; index += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one after another is the point
-      assert.equal(await get(`${served.url}/echo?${index}`), `GET /echo?${index}`);
+      assert.equal(await get(`${served.url}/echo?n=${index}`), `GET /echo?n=${index}`);
     }
-    await settled(transport);
+    await assertQuiet(transport);
     const { opened, reused } = transport.stats();
     assert.deepEqual({ accepted: served.accepted(), opened, reused }, { accepted: 1, opened: 1, reused: 19 });
     dispose?.();
@@ -97,10 +102,12 @@ export function testPeer(name: string, connect: (transport: Transport) => Peer):
       true,
     );
     assert.equal(served.accepted(), 4);
-    await settled(transport);
+    await assertQuiet(transport);
     dispose?.();
   });
+}
 
+function testFailures(name: string, connect: Connect): void {
   test(`${name}: a refused connection and a full pool are told by their codes`, async () => {
     await using served = await servePeers();
     await using transport = new Transport({ maxConnsPerHost: 1, maxWaitersPerHost: 1, poolTimeout: 50 });
@@ -113,7 +120,7 @@ export function testPeer(name: string, connect: (transport: Transport) => Peer):
     assert.ok(names.includes("ERR_POOL_TIMEOUT"), `got ${names.join()}`);
     controller.abort();
     await running;
-    await settled(transport);
+    await assertQuiet(transport);
     dispose?.();
   });
 
@@ -122,7 +129,7 @@ export function testPeer(name: string, connect: (transport: Transport) => Peer):
     await using transport = new Transport({ maxConnsPerHost: 2 });
     const { get, dispose } = connect(transport);
     const controllers = Array.from({ length: 4 }, () => new AbortController());
-    const paths = ["/never", "/endless", "/echo?queued", "/echo?queued"];
+    const paths = ["/never", "/endless", "/echo?n=1", "/echo?n=2"];
     const ends = paths.map((path, index) => rejectionOf(get(served.url + path, controllers[index]?.signal)));
     await until(() => transport.stats().waiting === 2 && transport.stats().inUse === 2);
     await sleep(20);
@@ -130,7 +137,7 @@ export function testPeer(name: string, connect: (transport: Transport) => Peer):
     const startedAt = performance.now();
     for (const error of await Promise.all(ends)) assert.ok(error instanceof Error);
     assert.ok(performance.now() - startedAt < 500);
-    await settled(transport);
+    await assertQuiet(transport);
     assert.equal(await get(`${served.url}/echo`), "GET /echo");
     dispose?.();
   });
@@ -143,7 +150,7 @@ export function testPeer(name: string, connect: (transport: Transport) => Peer):
     await transport.close();
     const names = namesOf(await rejectionOf(get(`${served.url}/echo`)));
     assert.ok(names.includes("ERR_TRANSPORT_CLOSED"), `got ${names.join()}`);
-    idleBooks(transport);
+    await assertQuiet(transport);
     assert.equal(transport.stats().idle, 0);
     dispose?.();
     await served[Symbol.asyncDispose]();
