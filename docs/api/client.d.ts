@@ -6,10 +6,63 @@
 export type { CloseReason } from "./connection.ts";
 export type { ProxyRule } from "./dial/proxy-rule.ts";
 export { BodyTimeoutError, ClientError, DialTimeoutError, InterimResponsesError, PoolFullError, PoolTimeoutError, ProxyConnectError, RequestBodyTimeoutError, ResponseHeaderTimeoutError, TlsHandshakeTimeoutError, TooManyHostsError, TransportClosedError, type Phase, type PoolSnapshot, } from "./errors.ts";
-export type { LeakedBody } from "./request-settings.ts";
+export type { ConnectionClosed, ConnectionOpened, LeakedBody, RequestReplayed } from "./channels.ts";
 export { Transport } from "./transport.ts";
 export type { PropagationOptions, ReplayOptions, TransportOptions } from "./transport-options.ts";
 export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.ts";
+
+// client/channels.d.ts
+
+/**
+ * What the client publishes, for whoever wants to log or trace it: `node:diagnostics_channel` under these names.
+ *
+ * The library itself prints nothing. A message is made only while somebody listens.
+ */
+import type { CloseReason } from "./connection.ts";
+import type { DialTimings } from "./dial/dialer.ts";
+/** Message of `sluice.client.connection.opened`. */
+export interface ConnectionOpened {
+    readonly origin: string;
+    readonly remoteAddress: string;
+    readonly protocol: "http/1.1" | "h2";
+    readonly timings: DialTimings;
+}
+/** Message of `sluice.client.connection.closed`. */
+export interface ConnectionClosed {
+    readonly origin: string;
+    readonly remoteAddress: string;
+    readonly reason: CloseReason;
+    /** Its life in milliseconds. */
+    readonly ageMs: number;
+}
+/** Message of `sluice.client.request.replayed`: sent again, because its connection was stale. */
+export interface RequestReplayed {
+    readonly origin: string;
+    readonly method: string;
+    readonly path: string;
+}
+/** Message of `sluice.client.body.leaked`: a response body that its caller got and did not read. */
+export interface LeakedBody {
+    readonly origin: string;
+    readonly method: string;
+    readonly path: string;
+    /** How long nobody has read on, in milliseconds. */
+    readonly unreadMs: number;
+    /** Where the request was made; only recorded while `leakAfter` is set. */
+    readonly stack: string | undefined;
+}
+/** A channel of one kind of message. */
+declare class Topic<Message> {
+    #private;
+    constructor(name: string);
+    /** Calls `describe` and publishes what it returns, if anybody listens. */
+    publish(describe: () => Message): void;
+}
+export declare const connectionOpened: Topic<ConnectionOpened>;
+export declare const connectionClosed: Topic<ConnectionClosed>;
+export declare const requestReplayed: Topic<RequestReplayed>;
+export declare const bodyLeaked: Topic<LeakedBody>;
+export {};
 
 // client/connection.d.ts
 
@@ -24,7 +77,7 @@ export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.
  * that the connection must not carry another request (response-queue poisoning, GHSA-35p6-xmwp-9g52).
  */
 import type { Socket } from "node:net";
-import { type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
 import { type StreamHandler } from "./http2-streams.ts";
@@ -70,10 +123,15 @@ export declare class Connection extends WheelTimer {
     get gone(): boolean;
     /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */
     dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void;
-    /** Closes now. The pool learns of it from the socket's close event, whoever closed it. */
-    close(reason: CloseReason): void;
-    /** Takes back what would stand between the user and a socket that is now his: an error must not go unheard. */
+    /**
+     * Closes now. The pool learns of it from the socket's close event, whoever closed it. A request that is still on it
+     * fails with `error`.
+     */
+    close(reason: CloseReason, error?: Error): void;
+    /** Takes back the dialer's listener: the socket is the user's now, and an error on it must not go unheard. */
     handOver(): void;
+    /** Whether it was idle and no `Client` has looked at it: what came meanwhile may not have been read yet. */
+    get watching(): boolean;
     /** Starts to watch an idle socket that no `Client` watches. Undici watches its own. */
     watch(): void;
     /** Stops watching and leaves the socket as it was, for whoever uses it next. */
@@ -244,33 +302,6 @@ export declare class TransportClosedError extends ClientError {
     constructor();
 }
 
-// client/request-settings.d.ts
-
-/** What a request needs to know of its transport's options, in milliseconds; one object for all requests alike. */
-import type { Dispatcher } from "undici";
-/** A response body that its caller got and did not read. Published on `sluice.client.body.leaked`. */
-export interface LeakedBody {
-    readonly origin: string;
-    readonly method: string;
-    readonly path: string;
-    /** How long nobody has read on, in milliseconds. */
-    readonly unreadMs: number;
-    /** Where the request was made; only recorded while `leakAfter` is set. */
-    readonly stack: string | undefined;
-}
-export interface RequestSettings {
-    readonly responseHeaderTimeoutMs: number;
-    readonly bodyTimeoutMs: number;
-    readonly expectContinueTimeoutMs: number;
-    /** How long a body may stand unread before it is counted, and reported if `onLeak` is there. */
-    readonly unreadAfterMs: number;
-    readonly maxReplays: number;
-    readonly keepAlive: boolean;
-    readonly onLeak: ((leak: LeakedBody) => void) | undefined;
-}
-/** The settings with a request's own timeouts put in. As in undici, 0 means none. */
-export declare function settingsFor(base: RequestSettings, options: Dispatcher.DispatchOptions): RequestSettings;
-
 // client/transport-options.d.ts
 
 /**
@@ -287,7 +318,7 @@ import { type Duration, type OptionTable, type Size } from "../core/options.ts";
 import type { ProxyRule } from "./dial/proxy-rule.ts";
 import { type ConcurrencyOptions, type EjectionOptions, type HedgeOptions, type ResolvedConcurrencyOptions, type ResolvedHedgeOptions, type ResolvedRetryOptions, type RetryOptions } from "./policies/options.ts";
 import type { OutlierEjectionOptions } from "./policies/outlier-ejection.ts";
-import type { LeakedBody } from "./request-settings.ts";
+import type { LeakedBody } from "./channels.ts";
 /** When a request that met a stale connection is sent again. */
 export interface ReplayOptions {
     /**
@@ -685,9 +716,11 @@ export declare function addPool(sums: Sums, pool: Pool): void;
  * all of it can be read from `stats()`. It is an undici `Dispatcher`, so whatever takes one takes it; `agent()` gives
  * the same limits and the same books to what is built on `node:http`, and `install()` to code that nobody edits.
  */
-import { Dispatcher } from "undici";
+import type { Agent } from "node:http";
+import type { Dispatcher } from "undici";
 import { type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
+import { Dispatcher as DispatcherOfUndici } from "./undici.ts";
 type DispatchOptions = Dispatcher.DispatchOptions;
 type DispatchHandler = Dispatcher.DispatchHandler;
 /**
@@ -695,9 +728,11 @@ type DispatchHandler = Dispatcher.DispatchHandler;
  *
  * Make one for the whole program and keep it; `close()` it at the end. `await using` works as well.
  */
-export declare class Transport extends Dispatcher implements AsyncDisposable {
+export declare class Transport extends DispatcherOfUndici implements AsyncDisposable {
     #private;
     readonly options: Readonly<ResolvedTransportOptions>;
+    /** WHATWG fetch over this transport: the requests, responses and errors of global fetch, for less. */
+    readonly fetch: typeof globalThis.fetch;
     /** @throws {OptionError} an option is unknown, out of range or contradicts another */
     constructor(options?: TransportOptions);
     /**
@@ -706,6 +741,28 @@ export declare class Transport extends Dispatcher implements AsyncDisposable {
      * Never throws for a request that cannot be sent: that goes to `handler.onResponseError`, as all errors do.
      */
     dispatch(options: DispatchOptions, handler: DispatchHandler): boolean;
+    /**
+     * Sends a request and resolves when the response header is there; undici's call and answer. `body` must be read, or
+     * dumped, or its connection stays in use.
+     *
+     * @throws {ClientError} a limit of this transport; other errors are those of undici and Node
+     */
+    request<TOpaque = null>(options: Dispatcher.RequestOptions<TOpaque>): Promise<Dispatcher.ResponseData<TOpaque>>;
+    request<TOpaque = null>(options: Dispatcher.RequestOptions<TOpaque>, callback: (error: Error | null, data: Dispatcher.ResponseData<TOpaque>) => void): void;
+    request(url: string | URL, options?: Partial<Dispatcher.RequestOptions>): Promise<Dispatcher.ResponseData>;
+    /**
+     * The agent of this transport, for whatever is built on `node:http`: one for `http:` and `https:`, always the same.
+     *
+     * @throws {OptionError} the transport has an `upstream`, which an agent cannot use
+     */
+    agent(): Agent;
+    /**
+     * Becomes the process's dispatcher, for undici and the fetch that it gave to others, and its global fetch, until the
+     * result is disposed of. That gives back what was there before, unless somebody else has replaced it meanwhile.
+     *
+     * @throws {TypeError} `globalThis` is frozen
+     */
+    install(): Disposable;
     /** What the pools look like now: immutable, limits beside levels. */
     stats(): TransportStats;
     /**
@@ -874,6 +931,7 @@ import { type Phase, type PoolSnapshot } from "./errors.ts";
 import type { OriginInstruments } from "./instruments.ts";
 import type { SharedLimits } from "./shared-limits.ts";
 import type { Route } from "./wire-options.ts";
+import { type OutlierEjectionOptions } from "./policies/outlier-ejection.ts";
 import { type Waiter } from "./wait-queue.ts";
 /** The limits of one origin, in milliseconds, bytes and counts. */
 export interface PoolLimits {
@@ -893,6 +951,7 @@ export interface PoolNeighbours {
     readonly shared: SharedLimits;
     readonly wheel: DeadlineWheel;
     readonly dialer: Dialer;
+    readonly ejection: OutlierEjectionOptions | undefined;
 }
 /**
  * Invariant: open connections = `connecting + inUse + idle + closing`, at most `maxConnsPerHost`, each counted in
@@ -932,20 +991,22 @@ export declare class Pool {
     get closedBy(): Error | undefined;
     get idle(): number;
     get waiting(): number;
+    /** Since when the head of the queue has waited, in monotonic milliseconds; `Infinity` when nobody waits. */
+    get waitingSince(): number;
     /** How long the head of the queue has waited, in milliseconds; 0 when nobody waits. */
     get oldestWaitMs(): number;
     /** Whether the pool could be forgotten: nobody uses it, waits for it or dials for it. */
     get quiet(): boolean;
     get open(): number;
     get wheel(): DeadlineWheel;
-    /** Gives the waiter a connection now, or puts it in the queue, or refuses it. */
-    acquire(waiter: Waiter): void;
+    /** Gives the waiter a connection now, or puts it in the queue, or refuses it. `at` is the monotonic time. */
+    acquire(waiter: Waiter, at?: number): void;
     /** Takes a waiter out of the queue. The dial it may have caused goes on, for the next. */
     leave(waiter: Waiter): void;
     /** Refuses a waiter whose `poolTimeout` is over. */
     expire(waiter: Waiter): void;
-    /** One request of the connection has ended; with `close` set the connection goes too. */
-    release(conn: Connection, close?: CloseReason): void;
+    /** One request of the connection has ended at `at`; with `close` set the connection goes too. */
+    release(conn: Connection, close: CloseReason | undefined, at?: number): void;
     /** Hands a connection's socket away: from here on it is the user's, and in none of the counts but one. */
     detach(conn: Connection): void;
     /** Closes an idle connection and counts why. */
@@ -964,8 +1025,11 @@ export declare class Pool {
     onClosed(conn: Connection): void;
     /** An idle connection has been idle, or alive, for long enough. */
     onIdleDeadline(conn: Connection): void;
+    /** A request at `address` has ended; `ok` is whether the server did its part. */
+    report(address: string, ok: boolean): void;
+    countRetry(reason: string, again: boolean): void;
     countTimeout(phase: Phase): void;
-    countReplay(): void;
+    countReplay(method: string, path: string): void;
     snapshot(): PoolSnapshot;
 }
 
@@ -982,6 +1046,8 @@ export interface DialTarget {
     readonly servername?: string | undefined;
     /** Offers HTTP/2 in the TLS handshake, before HTTP/1.1. */
     readonly allowH2: boolean;
+    /** Names the addresses that are tried last: those that outlier ejection has taken out. */
+    readonly avoid?: ((address: string) => boolean) | undefined;
 }
 /** `[::1]` as `::1`; anything else as it is. */
 export declare function withoutBrackets(hostname: string): string;
@@ -1301,6 +1367,30 @@ export declare class OutlierEjection {
     order<Address extends string>(addresses: readonly Address[]): Address[];
 }
 
+// client/undici.d.ts
+
+/**
+ * undici, in the pieces that the client is made of, and its `Client` only when a transport has been made.
+ *
+ * `import "undici"` loads its fetch, web sockets, caches and mocks as well, which takes most of 100 ms, and puts an
+ * `Agent` of its own in place as the process's global dispatcher. These files are not part of undici's documented
+ * interface; its version is pinned for that, and a test holds each piece against the one that the index exports.
+ * docs/decisions/0003-undici-in-pieces.md weighs it.
+ */
+import type * as Undici from "undici";
+/** What `Transport` extends. The index puts the methods of {@link api} on it. */
+export declare const Dispatcher: typeof Undici.Dispatcher;
+/** Gives handlers of undici 7 and older what they expect. */
+export declare const Dispatcher1Wrapper: typeof Undici.Dispatcher1Wrapper;
+export declare const errors: typeof Undici.errors;
+export declare const parseHeaders: typeof Undici.util.parseHeaders;
+/** `request`, `stream`, `pipeline`, `connect` and `upgrade` over any dispatcher. */
+export declare const api: Pick<Undici.Dispatcher, "connect" | "pipeline" | "request" | "stream" | "upgrade">;
+/** Starts to load what a connection needs, which takes tens of milliseconds, and resolves when it is there. */
+export declare function loadClient(): Promise<void>;
+/** undici's connection. Whoever asks has waited for {@link loadClient}. */
+export declare function getClient(): typeof Undici.Client;
+
 // client/dial/dial-options.d.ts
 
 /** What a dialer can be told. The transport's option table checks and defaults most of it; this is the stored form. */
@@ -1336,8 +1426,6 @@ export interface DialOptions {
     readonly keepAliveInitialDelay?: number | undefined;
     /** Most TLS sessions kept for resumption. @default 100 */
     readonly maxCachedTlsSessions?: number | undefined;
-    /** Names the addresses that are tried last: those that outlier ejection has taken out. */
-    readonly avoidAddress?: ((address: string) => boolean) | undefined;
 }
 /** Refuses what would otherwise fail in every dial, or surprise in one. */
 export declare function checkDialOptions({ localAddress, maxDials, proxy, socketPath }: DialOptions): void;
@@ -1358,6 +1446,14 @@ import { type Counter, type Family, type GaugeFamily, type Histogram, type Regis
 import type { CloseReason } from "./connection.ts";
 import type { DialTimings } from "./dial/dialer.ts";
 import type { Phase } from "./errors.ts";
+/** The families of what is off by default; empty until it is on. */
+declare class PolicyInstruments {
+    readonly refusedRetries: Family<Counter>;
+    readonly hedges: Family<Counter>;
+    readonly ejections: Family<Counter>;
+    readonly gated: Family<Counter>;
+    constructor(registry: Registry);
+}
 /** All families of the client in one registry. Made once for a transport; transports of one registry share them. */
 export declare class ClientInstruments {
     readonly requests: Family<Counter>;
@@ -1371,6 +1467,7 @@ export declare class ClientInstruments {
     readonly establish: Family<Histogram>;
     readonly timeouts: Family<Counter>;
     readonly retries: Family<Counter>;
+    readonly policies: PolicyInstruments;
     readonly active: GaugeFamily;
     readonly pending: GaugeFamily;
     readonly openConnections: GaugeFamily;
@@ -1395,7 +1492,12 @@ export declare class OriginInstruments {
     closed(reason: CloseReason, seconds: number): void;
     timedOut(phase: Phase): void;
     retried(reason: string): void;
+    retryRefused(reason: string): void;
+    hedged(outcome: string): void;
+    gated(outcome: string): void;
+    ejected(): void;
 }
+export {};
 
 // client/shared-limits.d.ts
 
@@ -1404,9 +1506,9 @@ export declare class OriginInstruments {
  *
  * Both are Go's: when there are too many idle connections the one that has been idle longest is closed, whichever
  * origin it belongs to. A pool that may not dial because `maxConns` is reached closes another origin's idle
- * connection to make room, and stands in line when there is none. The line is served first come, first served
- * whenever a connection closes or falls idle; node:http's Agent stops at the first host with a free socket instead,
- * and lets the others starve (node#31942).
+ * connection to make room, and stands in line when there is none. The request that has waited for longest is served
+ * first, whenever a connection closes or becomes free, even if that one's own origin has later requests for it;
+ * node:http's Agent stops at the first host with a free socket instead, and lets the others starve (node#31942).
  */
 import type { Connection } from "./connection.ts";
 import type { Pool } from "./pool.ts";
@@ -1423,6 +1525,10 @@ export declare class SharedLimits {
     get idle(): number;
     /** Whether a pool waits for room, so that a connection that falls idle elsewhere should be closed instead. */
     get starving(): boolean;
+    /** Whether one connection more may be open now. */
+    get hasRoom(): boolean;
+    /** Since when the first in line has waited for room, in monotonic milliseconds; `Infinity` without a line. */
+    get starvingSince(): number;
     /** Takes the right to open one connection; without room, closes the oldest idle one and puts the pool in line. */
     tryOpen(pool: Pool): boolean;
     /** Gives the right back: a connection has closed, or a dial has failed. */
@@ -1481,7 +1587,7 @@ export declare class WaitQueue {
  *
  * The common request is passed on untouched. A copy is made to silence undici's timers where the caller set them
  * (ours keep them to the tick), to keep the connection of a HEAD (undici closes it for fear of servers that send a
- * body; our connections are watched for that), and for a forward proxy.
+ * body; our connections are watched for that), for a large body, and for a forward proxy.
  */
 import type { Dispatcher } from "undici";
 import { type Context } from "../core/context.ts";
@@ -1501,6 +1607,10 @@ export interface Route {
 }
 /** The options to send. `context` is the caller's. */
 export declare function wireOptions(options: DispatchOptions, route: Route, context: Context): DispatchOptions;
+/** Headers that the route asks for; the caller's own go first. */
+export declare function addedHeaders(options: Pick<DispatchOptions, "method">, route: Route, context: Context): Record<string, string> | undefined;
+/** The target of a request in the form that a forward proxy wants. */
+export declare function absolutePath(origin: string, path: string): string;
 export {};
 
 // client/policies/retry-budget.d.ts
