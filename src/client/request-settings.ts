@@ -1,6 +1,7 @@
 /** What a request needs to know of its transport's options, in milliseconds; one object for all requests alike. */
 
 import type { Dispatcher } from "undici";
+import { errors } from "./undici.ts";
 
 /** A response body that its caller got and did not read. Published on `sluice.client.body.leaked`. */
 export interface LeakedBody {
@@ -24,13 +25,23 @@ export interface RequestSettings {
   readonly onLeak: ((leak: LeakedBody) => void) | undefined;
 }
 
-/** The settings with a request's own timeouts put in. As in undici, 0 means none. */
+/**
+ * The settings with a request's own timeouts put in. As in undici, 0 means none.
+ *
+ * @throws {errors.InvalidArgumentError} a timeout is below 0 or no number
+ */
 export function settingsFor(base: RequestSettings, options: Dispatcher.DispatchOptions): RequestSettings {
   const { headersTimeout, bodyTimeout } = options;
   if (headersTimeout == null && bodyTimeout == null) return base;
   return {
     ...base,
-    responseHeaderTimeoutMs: headersTimeout == null ? base.responseHeaderTimeoutMs : headersTimeout || Infinity,
-    bodyTimeoutMs: bodyTimeout == null ? base.bodyTimeoutMs : bodyTimeout || Infinity,
+    responseHeaderTimeoutMs: ownTimeout("headersTimeout", headersTimeout) ?? base.responseHeaderTimeoutMs,
+    bodyTimeoutMs: ownTimeout("bodyTimeout", bodyTimeout) ?? base.bodyTimeoutMs,
   };
+}
+
+function ownTimeout(name: string, ms: number | null | undefined): number | undefined {
+  if (ms == null) return undefined;
+  if (typeof ms === "number" && ms >= 0) return ms === 0 ? Infinity : ms;
+  throw new errors.InvalidArgumentError(`invalid ${name}: ${String(ms)} is no number of milliseconds`);
 }
