@@ -161,7 +161,9 @@ for (const { name, head, end = false, method = "GET" } of lastAnswers) {
     await assertQuiet(transport);
     assert.equal(server.accepted, 3);
     assert.ok(server.requests.every(({ turn }) => turn === 1));
-    assert.deepEqual({ idle: transport.stats().idle, replays: transport.stats().replays }, { idle: 0, replays: 0 });
+    // The last one counts as idle for the turn in which its socket is closing.
+    await until(() => transport.stats().idle === 0);
+    assert.equal(transport.stats().replays, 0);
   });
 }
 

@@ -250,8 +250,9 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   onResponseEnd(controller: Dispatcher.DispatchController, trailers: ResponseHeaders): void {
     if (this.#stage !== "done") this.rawTrailers = controller.rawTrailers ?? null;
     // undici decides after this call whether the connection lives on: it does not after an answer of HTTP/1.0, or when
-    // more follows that nobody asked for. Nobody must have got it by then.
-    if (this.#conn?.http2 === true) this.#onEnd(trailers);
+    // more follows that nobody asked for. Who waits for a connection must not get this one before that; whoever comes
+    // later sees that it is gone.
+    if (this.#conn?.http2 === true || this.#pool.waiting === 0) this.#onEnd(trailers);
     else process.nextTick(() => this.#onEnd(trailers));
   }
 
@@ -335,7 +336,9 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     const conn = this.#conn;
     if (conn === undefined || conn.http2) return;
     const { connection, "keep-alive": keepAlive } = headers;
-    if (connection !== undefined) this.#serverCloses = /\bclose\b/i.test(String(connection));
+    if (connection !== undefined && connection !== "keep-alive") {
+      this.#serverCloses = /\bclose\b/i.test(String(connection));
+    }
     conn.hintMs = keepAlive === undefined ? Infinity : readKeepAliveHint(String(keepAlive));
   }
 
