@@ -2,6 +2,7 @@
 
 import type { Dispatcher } from "undici";
 import type { LeakedBody } from "./channels.ts";
+import { errors } from "./undici.ts";
 
 export interface RequestSettings {
   readonly responseHeaderTimeoutMs: number;
@@ -14,13 +15,23 @@ export interface RequestSettings {
   readonly onLeak: ((leak: LeakedBody) => void) | undefined;
 }
 
-/** The settings with a request's own timeouts put in. As in undici, 0 means none. */
+/**
+ * The settings with a request's own timeouts put in. As in undici, 0 means none.
+ *
+ * @throws {errors.InvalidArgumentError} a timeout is below 0 or no number
+ */
 export function settingsFor(base: RequestSettings, options: Dispatcher.DispatchOptions): RequestSettings {
   const { headersTimeout, bodyTimeout } = options;
   if (headersTimeout == null && bodyTimeout == null) return base;
   return {
     ...base,
-    responseHeaderTimeoutMs: headersTimeout == null ? base.responseHeaderTimeoutMs : headersTimeout || Infinity,
-    bodyTimeoutMs: bodyTimeout == null ? base.bodyTimeoutMs : bodyTimeout || Infinity,
+    responseHeaderTimeoutMs: ownTimeout("headersTimeout", headersTimeout) ?? base.responseHeaderTimeoutMs,
+    bodyTimeoutMs: ownTimeout("bodyTimeout", bodyTimeout) ?? base.bodyTimeoutMs,
   };
+}
+
+function ownTimeout(name: string, ms: number | null | undefined): number | undefined {
+  if (ms == null) return undefined;
+  if (typeof ms === "number" && ms >= 0) return ms === 0 ? Infinity : ms;
+  throw new errors.InvalidArgumentError(`invalid ${name}: ${String(ms)} is no number of milliseconds`);
 }
