@@ -141,7 +141,8 @@ export class Connection extends WheelTimer {
   close(reason: CloseReason, error: Error = new ConnectionGoneError("the connection was closed")): void {
     this.closeReason ??= reason;
     // Without an error undici takes a body that has no declared length for complete, and ends an aborted request again.
-    if (this.#client === undefined) this.socket.destroy();
+    // Over HTTP/2 lengths are known, and streams that were given up would throw the error where nobody hears it.
+    if (this.#client === undefined || this.http2) this.socket.destroy();
     else this.socket.destroy(error);
   }
 
