@@ -57,7 +57,6 @@ export class AgentRequest extends Waiter {
   #stage: Stage = "queue";
   #conn: Connection | undefined;
   #contextEnd: Disposable | undefined;
-  #releaseDestroy: (() => void) | undefined;
   #headerMs = 0;
   /** When bytes were last seen to have moved, and how many had by then. */
   #movedAt = 0;
@@ -79,7 +78,7 @@ export class AgentRequest extends Waiter {
   /** Asks for a connection. The end of `context` ends the request. */
   start(context: Context): void {
     this.#pool.active += 1;
-    this.#holdDestroy();
+    this.#watchDestroy();
     if (context.done) {
       this.#request.destroy(toError(context.cause));
       return;
@@ -127,24 +126,20 @@ export class AgentRequest extends Waiter {
 
   // Before Node has the socket
 
-  /** Hears of `request.destroy()` while there is no socket: Node only notes it, for when the agent brings one. */
-  #holdDestroy(): void {
+  /**
+   * Hears of `request.destroy()` while there is no socket: Node only notes it, for when the agent brings one. It stays
+   * there and does nothing more afterwards; taking it away again would make every later step of the request slower.
+   */
+  #watchDestroy(): void {
     const request = this.#request;
-    const own = Object.getOwnPropertyDescriptor(request, "destroy");
     // oxlint-disable-next-line typescript/unbound-method -- called on the request below
     const { destroy } = request;
-    const held = (error?: Error): AgentClientRequest => {
+    const watched = (error?: Error): AgentClientRequest => {
       destroy.call(request, error);
       if (this.#stage === "queue" || this.#stage === "polled") this.#onAbort(error);
       return request;
     };
-    Object.defineProperty(request, "destroy", { value: held, configurable: true, writable: true });
-    this.#releaseDestroy = () => {
-      // Somebody may have put his own around it meanwhile; then it stays and does nothing.
-      if (request.destroy !== held) return;
-      if (own === undefined) Reflect.deleteProperty(request, "destroy");
-      else Object.defineProperty(request, "destroy", own);
-    };
+    Object.assign(request, { destroy: watched });
   }
 
   #onAbort(error: Error | undefined): void {
@@ -185,7 +180,6 @@ export class AgentRequest extends Waiter {
     this.#bytesReadBefore = socket.bytesRead;
     this.#moved = socket.bytesWritten;
     this.#movedAt = now();
-    this.#releaseDestroy?.();
     request.reusedSocket = conn.reused;
     socket.on("close", this.#onSocketClose).on("free", this.#onFree).on("agentRemove", this.#onDetach);
     request.on(errorMonitor, this.#onError).once("finish", this.#onFinish);
@@ -360,7 +354,6 @@ export class AgentRequest extends Waiter {
     this.#pool.wheel.cancel(this);
     this.#markRead();
     this.#contextEnd?.[Symbol.dispose]();
-    this.#releaseDestroy?.();
   }
 
   /** Tells how the address behaved, for who watches over addresses that fail. */

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import http, { type ClientRequest } from "node:http";
 import https from "node:https";
 import { createServer as createTcpServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { Transport, type TransportOptions } from "sluice/client";
@@ -196,6 +200,34 @@ test("a server's Keep-Alive hint ends the idle time before the server does", asy
   await sleep(900);
   await until(() => transport.stats().idle === 0);
   assert.equal(transport.stats().closed.idle_timeout, 1);
+});
+
+test("a transport on a Unix socket reaches every host through it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-agent-"));
+  const path = join(folder, "socket");
+  const server = http.createServer((request, response) => response.end(`${request.headers.host} ${request.url}`));
+  server.listen(path);
+  await once(server, "listening");
+  try {
+    await using transport = new Transport({ socketPath: path });
+    const agent = transport.agent();
+    assert.equal((await send(http.request("http://a.test/1", { agent }))).body, "a.test /1");
+    assert.equal((await send(http.request({ socketPath: path, path: "/2", agent }))).body, "localhost /2");
+  } finally {
+    server.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("an upload that asks first is sent when the server says so", async () => {
+  await using served = await serve((request, response) => request.pipe(response));
+  await using transport = new Transport();
+  const agent = transport.agent();
+  const request = http.request(served.url, { agent, method: "PUT", headers: { expect: "100-continue" } });
+  request.flushHeaders();
+  await once(request, "continue");
+  assert.equal((await send(request, "now")).body, "now");
+  assert.equal(transport.stats().idle, 1);
 });
 
 test("an HTTP proxy gets the absolute form", async () => {

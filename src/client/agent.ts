@@ -7,7 +7,9 @@
  * that it survives a redirect from one to the other.
  *
  * It does not do what would have to be done in Node's own request: a request that met a stale connection is not sent
- * again, and HTTP/2 is not offered. A request's own `timeout` counts from when it has its connection; before that
+ * again, HTTP/2 is not offered, and of the failure policies only outlier ejection holds; retries, hedges and adaptive
+ * limits are for what goes through `dispatch`. That a body stands still is noticed after one to one and a half times
+ * `bodyTimeout`; `agent-request.ts` says why. A request's own `timeout` counts from when it has its connection; before that
  * `poolTimeout` and `dialTimeout` hold. `agent.sockets`, `freeSockets` and `requests` stay empty; ask `stats()`.
  */
 
@@ -37,6 +39,8 @@ export interface AgentSource {
 
 /** The options of a request as Node hands them to an agent: its own, those of `node:net` and those of `node:tls`. */
 type GivenOptions = RequestOptions & Readonly<Record<string, unknown>>;
+
+type SharedOptions = Readonly<Record<string, unknown>>;
 
 const defaultPorts: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 };
 
@@ -95,6 +99,9 @@ export class TransportAgent extends http.Agent {
   readonly protocol: undefined = undefined;
   readonly defaultPort: number = noPort;
   readonly #source: AgentSource;
+  /** What the requests may name besides: the transport's own settings, by the names that Node gives them. */
+  readonly #dialing: SharedOptions;
+  readonly #tls: SharedOptions;
 
   constructor(source: AgentSource) {
     const { keepAlive, maxConns, maxConnsPerHost, maxIdleConnsPerHost } = source.options;
@@ -105,6 +112,9 @@ export class TransportAgent extends http.Agent {
     const limits = { maxSockets: maxConnsPerHost, maxTotalSockets: maxConns, maxFreeSockets: maxIdleConnsPerHost };
     super(keepAlive ? { keepAlive, ...limits } : { keepAlive });
     this.#source = source;
+    const { localAddress, lookup, socketPath, tls } = source.options;
+    this.#dialing = { localAddress, lookup, socketPath };
+    this.#tls = { ...tls };
   }
 
   /** Node calls this for every request, and expects a call of `request.onSocket` sooner or later. */
@@ -147,11 +157,11 @@ export class TransportAgent extends http.Agent {
     const authority = authorityOf({ hostname, port });
     const plain = port === defaultPort ? authority.slice(0, authority.lastIndexOf(":")) : authority;
     const origin = `${protocol}//${plain}`;
-    checkSame("request", dialOptions, given, { ...options });
+    checkSame(dialOptions, given, this.#dialing);
     const named = request.getHeader("host");
     if (port === defaultPort && named === authority && !request.headersSent) request.setHeader("host", plain);
     if (protocol !== "https:") return pools.poolFor({ origin });
-    checkSame("request", tlsOptions, given, { ...options.tls });
+    checkSame(tlsOptions, given, this.#tls);
     const dispatch = {
       origin,
       servername: servernameOf(given, hostname),
@@ -174,18 +184,13 @@ function servernameOf(given: GivenOptions, hostname: string): string | null {
 }
 
 /** Refuses what would make the request's connection another one than those that it shares. */
-function checkSame(
-  owner: string,
-  names: readonly string[],
-  given: GivenOptions,
-  shared: Readonly<Record<string, unknown>>,
-): void {
+function checkSame(names: readonly string[], given: GivenOptions, shared: SharedOptions): void {
   for (const name of names) {
     const value = given[name];
     if (value === undefined || value === null || value === shared[name]) continue;
     if (value === harmless[name] && shared[name] === undefined) continue;
     throw new OptionError(
-      `${owner}.${name}`,
+      `request.${name}`,
       "differs from the transport's, whose connections are shared. Give it to the Transport, or make another one.",
     );
   }

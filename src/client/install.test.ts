@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { Agent, getGlobalDispatcher, request, setGlobalDispatcher } from "undici";
 import { Transport } from "sluice/client";
 import { serve } from "../../test/support/node-http.ts";
@@ -105,4 +107,28 @@ test("disposing twice undoes nothing that came later", () => {
   assert.equal(getGlobalDispatcher(), transport);
   second[Symbol.dispose]();
   assert.deepEqual(describePlaces(), before);
+});
+
+test("fetch and undici work in a process that first loads them between install and its undoing", async () => {
+  await using served = await serve((_request, response) => response.end("ok"));
+  const script = `
+    const { Transport } = await import("sluice/client");
+    const transport = new Transport();
+    const before = globalThis.fetch;
+    const installed = transport.install();
+    const url = process.argv[1];
+    await (await fetch(url)).text();
+    const { request } = await import("undici");
+    await (await request(url)).body.text();
+    const { opened } = transport.stats();
+    installed[Symbol.dispose]();
+    await transport.close();
+    await (await request(url)).body.text();
+    const { status } = await fetch(url);
+    console.log(JSON.stringify({ opened, status, same: globalThis.fetch === before }));
+    process.exit();
+  `;
+  const args = ["--conditions=sluice-source", "--input-type=module", "--eval", script, served.url];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  assert.deepEqual(JSON.parse(stdout), { opened: 1, status: 200, same: true });
 });
