@@ -52,7 +52,12 @@ const faults: Readonly<Record<string, (socket: Socket, isIdle: () => boolean) =>
   unsolicited: (socket, isIdle) => {
     socket.write(ok);
     later(random.next() * 20, () => {
-      if (isIdle()) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned");
+      if (!isIdle()) return;
+      // It answers nothing after that. A request that crossed it would take it for its answer, and its own answer would
+      // be the next request's: over HTTP/1 no client can tell, so it would prove nothing.
+      socket.removeAllListeners("data").resume();
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned");
+      closeAfter(socket, 30);
     });
   },
   twice: (socket) => socket.write(ok + ok),
