@@ -716,7 +716,7 @@ export declare function addPool(sums: Sums, pool: Pool): void;
  * all of it can be read from `stats()`. It is an undici `Dispatcher`, so whatever takes one takes it; `agent()` gives
  * the same limits and the same books to what is built on `node:http`, and `install()` to code that nobody edits.
  */
-import type { Agent } from "node:http";
+import type { Agent } from "node:https";
 import type { Dispatcher } from "undici";
 import { type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";

@@ -14,6 +14,7 @@
  */
 
 import type { RequestOptions } from "node:http";
+import type { AgentOptions } from "node:https";
 import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import { context } from "../core/context.ts";
@@ -98,6 +99,8 @@ export class TransportAgent extends http.Agent {
   /** Node compares it with the protocol of the request; without one it compares nothing. */
   readonly protocol: undefined = undefined;
   readonly defaultPort: number = noPort;
+  /** Node sets it. Said here, so that the type fits where an agent of `node:https` is wanted (got). */
+  declare readonly options: AgentOptions;
   readonly #source: AgentSource;
   /** What the requests may name besides: the transport's own settings, by the names that Node gives them. */
   readonly #dialing: SharedOptions;

@@ -6,7 +6,7 @@
  * the same limits and the same books to what is built on `node:http`, and `install()` to code that nobody edits.
  */
 
-import type { Agent } from "node:http";
+import type { Agent } from "node:https";
 import type { Dispatcher } from "undici";
 import { context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
