@@ -16,12 +16,11 @@
 import type { RequestOptions } from "node:http";
 import type { AgentOptions } from "node:https";
 import { isIP } from "node:net";
-import { checkServerIdentity } from "node:tls";
 import { context } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { AgentRequest, type AgentClientRequest } from "./agent-request.ts";
 import { authorityOf } from "./dial/dial-target.ts";
-import { http } from "./node-http.ts";
+import { http, tls as loadTls } from "./builtins.ts";
 import type { OriginPools } from "./origin-pools.ts";
 import type { Pool } from "./pool.ts";
 import type { RequestSettings } from "./request-settings.ts";
@@ -86,7 +85,6 @@ const dialOptions = ["family", "hints", "localAddress", "localPort", "lookup", "
 /** Node's own defaults: whoever writes them down has asked for nothing special. */
 const harmless: Readonly<Record<string, unknown>> = {
   rejectUnauthorized: true,
-  checkServerIdentity,
   family: 0,
   hints: 0,
 };
@@ -191,12 +189,17 @@ function checkSame(names: readonly string[], given: GivenOptions, shared: Shared
   for (const name of names) {
     const value = given[name];
     if (value === undefined || value === null || value === shared[name]) continue;
-    if (value === harmless[name] && shared[name] === undefined) continue;
+    if (isHarmless(name, value) && shared[name] === undefined) continue;
     throw new OptionError(
       `request.${name}`,
       "differs from the transport's, whose connections are shared. Give it to the Transport, or make another one.",
     );
   }
+}
+
+/** Whether the value is what Node fills in by itself. */
+function isHarmless(name: string, value: unknown): boolean {
+  return name === "checkServerIdentity" ? value === loadTls().checkServerIdentity : value === harmless[name];
 }
 
 /** What the route adds: trace and deadline for everybody, the absolute form for a forward proxy. */

@@ -20,7 +20,7 @@ import { Readable } from "node:stream";
 import { Buffer } from "node:buffer";
 import type { Dispatcher } from "undici";
 import { outside } from "../core/context.ts";
-import { http } from "./node-http.ts";
+import { http } from "./builtins.ts";
 import { eachHeader } from "./request-headers.ts";
 import { errors, parseHeaders } from "./undici.ts";
 import { toError } from "./to-error.ts";

@@ -1,7 +1,8 @@
 /** What a dialer can be told. The transport's option table checks and defaults most of it; this is the stored form. */
 
 import { isIP, type LookupFunction } from "node:net";
-import { createSecureContext, type ConnectionOptions, type SecureContext } from "node:tls";
+import type { ConnectionOptions, SecureContext } from "node:tls";
+import { tls as loadTls } from "../builtins.ts";
 import { OptionError } from "../../core/errors.ts";
 import type { ProxyRule } from "./proxy-rule.ts";
 
@@ -52,7 +53,7 @@ export function checkDialOptions({ localAddress, maxDials, proxy, socketPath }: 
 /** Parses the certificates once. A wrong key or password is found here and not in the first request. */
 export function secureContextFor(tls: ConnectionOptions | undefined): SecureContext {
   try {
-    return tls?.secureContext ?? createSecureContext(tls);
+    return tls?.secureContext ?? loadTls().createSecureContext(tls);
   } catch (cause) {
     const error = new OptionError("Transport.tls", `is refused by OpenSSL: ${String(cause)}`);
     error.cause = cause;

@@ -89,9 +89,11 @@ export class Dialer {
       options.socketPath === undefined ? resolveProxyRule("Transport.proxy", options.proxy ?? "none") : () => undefined;
     this.#resolver = new Resolver(options.lookup);
     this.#gate = new DialGate(options.maxDials ?? 100);
+    // Without settings there is nothing that could be wrong, and TLS may never be needed.
+    let context = options.tls && secureContextFor(options.tls);
     this.#tls = {
       options: options.tls ?? {},
-      context: secureContextFor(options.tls),
+      context: () => (context ??= secureContextFor(undefined)),
       sessions: new TlsSessions(options.maxCachedTlsSessions ?? 100),
     };
   }

@@ -6,7 +6,8 @@
  */
 
 import { isIP, type Socket } from "node:net";
-import { connect as tlsConnect, type ConnectionOptions, type SecureContext, type TLSSocket } from "node:tls";
+import type { ConnectionOptions, SecureContext, TLSSocket } from "node:tls";
+import { tls as loadTls } from "../builtins.ts";
 import { abortable } from "./abortable.ts";
 import { withoutBrackets } from "./dial-target.ts";
 import { ignoreError } from "./happy-eyeballs.ts";
@@ -15,8 +16,8 @@ import type { TlsSessions } from "./tls-sessions.ts";
 /** The TLS settings of one dialer. */
 export interface TlsSettings {
   readonly options: ConnectionOptions;
-  /** Made once: certificates are parsed once for all connections, not once for each. */
-  readonly context: SecureContext;
+  /** The same each time: certificates are parsed once for all connections, not once for each. */
+  readonly context: () => SecureContext;
   readonly sessions: TlsSessions;
 }
 
@@ -46,9 +47,9 @@ export function secure(socket: Socket, peer: TlsPeer, settings: TlsSettings, sig
     const servername = peer.servername ?? settings.options.servername ?? servernameFor(peer.hostname);
     const key = `${host}:${peer.port}/${servername}`;
     const session = settings.sessions.use(key);
-    const tls = tlsConnect({
+    const tls = loadTls().connect({
       ...settings.options,
-      secureContext: settings.context,
+      secureContext: settings.context(),
       socket,
       // Not connected to: it is what the certificate is checked against when there is no servername.
       host,

@@ -11,7 +11,7 @@ import type { Socket } from "node:net";
 import { ProxyConnectError } from "../errors.ts";
 import { abortable } from "./abortable.ts";
 import type { Proxy } from "./proxy-rule.ts";
-import { http } from "../node-http.ts";
+import { http } from "../builtins.ts";
 
 /** Most bytes of the proxy's answer before it counts as broken. */
 const maxAnswerBytes = 16_384;

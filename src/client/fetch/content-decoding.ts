@@ -7,15 +7,8 @@
  * browsers do. An unknown coding leaves the body as it came.
  */
 
-import {
-  constants,
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createInflateRaw,
-  createZstdDecompress,
-} from "node:zlib";
 import type { Transform } from "node:stream";
+import { zlib } from "../builtins.ts";
 
 /** More codings than this are refused: each one costs memory and a stream (compare curl's CVE-2022-32206). */
 export const maxContentCodings = 5;
@@ -44,29 +37,35 @@ export function canDecode(codings: readonly string[]): boolean {
   return codings.every((coding) => openers.has(coding.trim()));
 }
 
-const syncFlush = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH };
+function syncFlush(): { flush: number; finishFlush: number } {
+  const { Z_SYNC_FLUSH } = zlib().constants;
+  return { flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH };
+}
 
 const openers = new Map<string, (first: number) => Transform>([
-  ["gzip", () => createGunzip(syncFlush)],
-  ["x-gzip", () => createGunzip(syncFlush)],
+  ["gzip", () => zlib().createGunzip(syncFlush())],
+  ["x-gzip", () => zlib().createGunzip(syncFlush())],
   // "deflate" is the zlib format, but some servers send the raw one. The low half of the first byte tells them apart.
-  ["deflate", (first) => ((first & 0x0f) === 0x08 ? createInflate(syncFlush) : createInflateRaw(syncFlush))],
+  [
+    "deflate",
+    (first) => ((first & 0x0f) === 0x08 ? zlib().createInflate(syncFlush()) : zlib().createInflateRaw(syncFlush())),
+  ],
   [
     "br",
     () =>
-      createBrotliDecompress({
-        flush: constants.BROTLI_OPERATION_FLUSH,
-        finishFlush: constants.BROTLI_OPERATION_FLUSH,
+      zlib().createBrotliDecompress({
+        flush: zlib().constants.BROTLI_OPERATION_FLUSH,
+        finishFlush: zlib().constants.BROTLI_OPERATION_FLUSH,
       }),
   ],
   [
     "zstd",
     () =>
-      createZstdDecompress({
-        flush: constants.ZSTD_e_continue,
-        finishFlush: constants.ZSTD_e_end,
+      zlib().createZstdDecompress({
+        flush: zlib().constants.ZSTD_e_continue,
+        finishFlush: zlib().constants.ZSTD_e_end,
         // RFC 9659 limits the window to 8 MiB.
-        params: { [constants.ZSTD_d_windowLogMax]: 23 },
+        params: { [zlib().constants.ZSTD_d_windowLogMax]: 23 },
       }),
   ],
 ]);
