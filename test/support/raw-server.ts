@@ -41,6 +41,8 @@ export interface HoldingServer extends RawServer {
 export interface RawServerHooks {
   /** A connection was accepted. */
   readonly onConnection?: (socket: Socket, connection: number) => void;
+  /** Does not keep the requests: there are too many. */
+  readonly forgets?: boolean;
   /** A request's head has come; its body may not have. */
   readonly onHead?: OnRequest;
 }
@@ -57,7 +59,7 @@ export async function rawServer(onRequest: OnRequest, hooks: RawServerHooks = {}
     const reader = new RequestReader(connection, {
       onHead: (request) => hooks.onHead?.(socket, request),
       onRequest: (request) => {
-        requests.push(request);
+        if (hooks.forgets !== true) requests.push(request);
         onRequest(socket, request);
       },
     });
