@@ -166,8 +166,7 @@ export class Pool {
     if (this.#closedBy !== undefined) return waiter.onRefused(this.#closedBy);
     const conn = waiter.fresh ? undefined : this.#findFor(waiter);
     if (conn !== undefined) return this.#lend(conn, waiter);
-    if (this.#waiters.size >= this.limits.maxWaitersPerHost && !waiter.fresh)
-      return waiter.onRefused(new PoolFullError(this.snapshot()));
+    if (!waiter.fresh && this.#isFull()) return waiter.onRefused(new PoolFullError(this.snapshot()));
     waiter.waitingSince = at;
     this.waitCount += 1;
     // A request whose connection was stale has waited before.
@@ -317,6 +316,14 @@ export class Pool {
       if (this.#usable(conn)) return conn;
     }
     return undefined;
+  }
+
+  /** Whether one more would wait for others' connections, behind as many as may. */
+  #isFull(): boolean {
+    const wanted = this.#protocol === "h1" ? this.#waiters.size + 1 : 1;
+    // It gets a dial of its own, and waits for nobody.
+    if (this.connecting < wanted && this.#hasRoom()) return false;
+    return this.#waiters.size - this.connecting >= this.limits.maxWaitersPerHost;
   }
 
   /** Whether the connection may carry another request. One that is idle and may not is closed. */
