@@ -14,6 +14,7 @@ import { connectionClosed, connectionOpened, requestReplayed } from "./channels.
 import { Connection, countReasons, type CloseReason } from "./connection.ts";
 import type { DialTarget } from "./dial/dial-target.ts";
 import type { DialedConnection, Dialer } from "./dial/dialer.ts";
+import { failedAddresses } from "./dial/happy-eyeballs.ts";
 import {
   DialTimeoutError,
   PoolFullError,
@@ -516,10 +517,4 @@ export class Pool {
   #drawLifetime(): number {
     return this.limits.maxConnLifetime * (1 - Math.random() * lifetimeJitter);
   }
-}
-
-/** The addresses that a failed dial names: one, or all that were tried. */
-function failedAddresses(error: Error): string[] {
-  const each: unknown[] = error instanceof AggregateError ? error.errors : [error];
-  return each.flatMap((one) => (one instanceof Error && "address" in one ? [String(one.address)] : []));
 }
