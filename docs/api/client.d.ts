@@ -228,7 +228,7 @@ export declare class PoolTimeoutError extends ClientError {
     readonly pool: PoolSnapshot;
     constructor(waitedMs: number, pool: PoolSnapshot);
 }
-/** `maxWaitersPerHost` requests already wait for a connection. The request was never sent, so it is safe to repeat. */
+/** `maxWaitersPerHost` requests already wait for others' connections. It was never sent, so it is safe to repeat. */
 export declare class PoolFullError extends ClientError {
     readonly code = "ERR_POOL_FULL";
     readonly phase = "queue";
@@ -408,7 +408,8 @@ export interface TransportOptions {
      */
     readonly maxHosts?: number;
     /**
-     * Most requests that may wait for a connection to one origin. One more fails at once with `ERR_POOL_FULL`.
+     * Most requests that may wait for a connection to one origin, besides those whose own dial is under way. One more
+     * fails at once with `ERR_POOL_FULL`.
      *
      * @default 1000
      * @range 0 to Infinity

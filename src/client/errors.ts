@@ -52,7 +52,7 @@ export class PoolTimeoutError extends ClientError {
   }
 }
 
-/** `maxWaitersPerHost` requests already wait for a connection. The request was never sent, so it is safe to repeat. */
+/** `maxWaitersPerHost` requests already wait for others' connections. It was never sent, so it is safe to repeat. */
 export class PoolFullError extends ClientError {
   readonly code = "ERR_POOL_FULL";
   readonly phase = "queue";

@@ -230,13 +230,14 @@ test("a large upload in one piece goes over a stream", async () => {
 
 test("an idle HTTP/2 connection ends after idleConnTimeout, and its lifetime holds under load", async () => {
   await using server = await http2Server((stream) => void setTimeout(() => respond(stream), 2));
-  await using transport = openSecure({ idleConnTimeout: 40, maxConnLifetime: 60 });
   const { origin } = server;
-  await ask(transport, { origin });
-  await until(() => transport.stats().idle === 0);
-  await assertQuiet(transport);
-  assert.equal(transport.stats().closed.idle_timeout, 1);
+  await using shortIdle = openSecure({ idleConnTimeout: 40 });
+  await ask(shortIdle, { origin });
+  await until(() => shortIdle.stats().idle === 0);
+  await assertQuiet(shortIdle);
+  assert.equal(shortIdle.stats().closed.idle_timeout, 1);
 
+  await using transport = openSecure({ maxConnLifetime: 60 });
   const load = { goesOn: true };
   const loops = Array.from({ length: 4 }, async () => {
     while (load.goesOn) await ask(transport, { origin });

@@ -267,6 +267,22 @@ test("maxWaitersPerHost 0 still serves whoever need not wait", async () => {
   await assertQuiet(transport);
 });
 
+test("maxWaitersPerHost counts nobody whose own dial is under way", async () => {
+  await using server = await holdingServer();
+  const { held, release } = server;
+  await using transport = openTransport({ maxConnsPerHost: 3, maxWaitersPerHost: 0 });
+  const served = [1, 2, 3].map(() => ask(transport, { origin: server.origin }));
+
+  const error = await failure(ask(transport, { origin: server.origin }));
+
+  assert.ok(error instanceof PoolFullError);
+  assert.deepEqual(error.pool, { origin: server.origin, limit: 3, inUse: 0, idle: 0, connecting: 3, waiting: 3 });
+  await until(() => held.length === 3);
+  release();
+  await Promise.all(served);
+  await assertQuiet(transport);
+});
+
 test("a waiter fails with ERR_POOL_TIMEOUT after poolTimeout and says how the pool looked", async () => {
   await using server = await holdingServer();
   const { held, release } = server;

@@ -14,6 +14,7 @@ import { connectionClosed, connectionOpened, requestReplayed } from "./channels.
 import { Connection, countReasons, type CloseReason } from "./connection.ts";
 import type { DialTarget } from "./dial/dial-target.ts";
 import type { DialedConnection, Dialer } from "./dial/dialer.ts";
+import { failedAddresses } from "./dial/happy-eyeballs.ts";
 import {
   DialTimeoutError,
   PoolFullError,
@@ -166,8 +167,7 @@ export class Pool {
     if (this.#closedBy !== undefined) return waiter.onRefused(this.#closedBy);
     const conn = waiter.fresh ? undefined : this.#findFor(waiter);
     if (conn !== undefined) return this.#lend(conn, waiter);
-    if (this.#waiters.size >= this.limits.maxWaitersPerHost && !waiter.fresh)
-      return waiter.onRefused(new PoolFullError(this.snapshot()));
+    if (!waiter.fresh && this.#isFull()) return waiter.onRefused(new PoolFullError(this.snapshot()));
     waiter.waitingSince = at;
     this.waitCount += 1;
     // A request whose connection was stale has waited before.
@@ -317,6 +317,14 @@ export class Pool {
       if (this.#usable(conn)) return conn;
     }
     return undefined;
+  }
+
+  /** Whether one more would wait for others' connections, behind as many as may. */
+  #isFull(): boolean {
+    const wanted = this.#protocol === "h1" ? this.#waiters.size + 1 : 1;
+    // It gets a dial of its own, and waits for nobody.
+    if (this.connecting < wanted && this.#hasRoom()) return false;
+    return this.#waiters.size - this.connecting >= this.limits.maxWaitersPerHost;
   }
 
   /** Whether the connection may carry another request. One that is idle and may not is closed. */
@@ -509,10 +517,4 @@ export class Pool {
   #drawLifetime(): number {
     return this.limits.maxConnLifetime * (1 - Math.random() * lifetimeJitter);
   }
-}
-
-/** The addresses that a failed dial names: one, or all that were tried. */
-function failedAddresses(error: Error): string[] {
-  const each: unknown[] = error instanceof AggregateError ? error.errors : [error];
-  return each.flatMap((one) => (one instanceof Error && "address" in one ? [String(one.address)] : []));
 }

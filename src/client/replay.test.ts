@@ -186,6 +186,20 @@ for (const [name, answerWith, code] of notStale) {
   });
 }
 
+test("headers that can be read only once are there in the second try", async () => {
+  const keys: (string | undefined)[] = [];
+  await using server = await rawServer((socket, { turn, headers }) => {
+    keys.push(headers.get("x-key"));
+    return turn === 1 ? answer(socket) : socket.end();
+  });
+  await using transport = openTransport();
+  await ask(transport, { origin: server.origin });
+
+  await ask(transport, { origin: server.origin, headers: new Map([["x-key", "7"]]).entries() });
+
+  assert.deepEqual(keys, [undefined, "7", "7"]);
+});
+
 test("a GET is not sent again when a new connection is closed on it", async () => {
   await using server = await rawServer((socket) => socket.destroy());
   await using transport = openTransport();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Headers } from "undici";
-import { eachHeader, findHeader, withHeaders } from "./request-headers.ts";
+import { eachHeader, findHeader, withHeaders, withRepeatableHeaders } from "./request-headers.ts";
 
 test("the same headers are found in each shape that undici takes", () => {
   const expected = [
@@ -41,4 +41,17 @@ test("headers are added only where the caller has set none", () => {
   const given = { Traceparent: "mine", accept: ["a", "b"], "x-none": undefined };
   const flat = withHeaders(given, { traceparent: "ours", "x-deadline": "5" });
   assert.equal(flat.join(" "), "Traceparent mine accept a accept b x-deadline 5");
+});
+
+test("headers that can be read only once can be read again", () => {
+  const pairs: [string, string][] = [
+    ["x-key", "1"],
+    ["x-key", "2"],
+  ];
+  const { headers } = withRepeatableHeaders({ path: "/", method: "GET", headers: pairs.values() });
+  assert.deepEqual([...eachHeader(headers)], pairs);
+  assert.deepEqual([...eachHeader(headers)], pairs);
+
+  const repeatable = { path: "/", method: "GET", headers: { next: "a header of that name" } };
+  assert.equal(withRepeatableHeaders(repeatable), repeatable);
 });

@@ -45,6 +45,18 @@ function flatten(headers: GivenHeaders, left?: string): string[] {
   return flat;
 }
 
+/**
+ * The options, with a copy of headers that can be read only once, such as a generator: the pool looks for a name in
+ * them, a replay sends them again.
+ */
+export function withRepeatableHeaders(options: Dispatcher.DispatchOptions): Dispatcher.DispatchOptions {
+  return isIterator(options.headers) ? { ...options, headers: new Set(options.headers) } : options;
+}
+
+function isIterator(headers: GivenHeaders): headers is IterableIterator<[string, string]> {
+  return headers != null && "next" in headers && typeof headers["next"] === "function";
+}
+
 /** The options with the header of that lower-case name left out. */
 export function withoutHeader(options: Dispatcher.DispatchOptions, name: string): Dispatcher.DispatchOptions {
   return { ...options, headers: flatten(options.headers, name) };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { finished } from "node:stream/promises";
@@ -115,6 +115,21 @@ test("an abort rejects the call with the signal's reason, before the header and 
   const text = body.text();
   late.abort(reason);
   await assert.rejects(text, reason);
+});
+
+test("requests that share a signal cost it one listener, which goes with the last of them", async (t) => {
+  const { origin } = await serve(t, () => {});
+  const transport = open(t);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const reason = new Error("the user left");
+  const waiting = [1, 2, 3].map(() => transport.request(origin, { signal }));
+  assert.equal(getEventListeners(signal, "abort").length, 1);
+
+  controller.abort(reason);
+
+  for (const one of waiting) await assert.rejects(one, reason);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("a source of a request that fails is closed", async (t) => {

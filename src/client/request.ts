@@ -10,6 +10,7 @@ import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { errors } from "./undici.ts";
 import { ResponseBody } from "./response-body.ts";
+import { followSignal, unfollowSignal, type SignalFollower } from "./signal-followers.ts";
 
 type Options = Dispatcher.RequestOptions;
 type Handler = Dispatcher.DispatchHandler;
@@ -52,7 +53,7 @@ export function sendRequest(
 }
 
 /** Invariant: the promise is settled once, by the header or by an error; the signal is listened to until the end. */
-class RequestCall implements Handler {
+class RequestCall implements Handler, SignalFollower {
   readonly #options: Options;
   readonly #resolve: (data: Dispatcher.ResponseData) => void;
   readonly #reject: (error: unknown) => void;
@@ -69,18 +70,15 @@ class RequestCall implements Handler {
     const { signal } = options;
     if (!(signal instanceof AbortSignal)) return;
     if (signal.aborted) {
-      this.#fail(abortReason(signal));
+      this.#fail(abortReason(signal.reason));
       return;
     }
     this.#signal = signal;
-    signal.addEventListener("abort", this, { once: true });
+    followSignal(signal, this);
   }
 
-  /** The signal's abort; the call is its listener, so that listening makes no closure. */
-  handleEvent(): void {
-    const { signal } = this.#options;
-    if (!(signal instanceof AbortSignal)) return;
-    const reason = abortReason(signal);
+  onSignalAbort(given: unknown): void {
+    const reason = abortReason(given);
     if (this.#controller === undefined) this.#fail(reason);
     else this.#controller.abort(reason);
   }
@@ -135,7 +133,7 @@ class RequestCall implements Handler {
 
   #finish(): void {
     this.over = true;
-    this.#signal?.removeEventListener("abort", this);
+    if (this.#signal !== undefined) unfollowSignal(this.#signal, this);
   }
 }
 
@@ -143,8 +141,7 @@ function isStream(body: unknown): body is Readable {
   return body instanceof Readable || (typeof body === "object" && body !== null && "destroy" in body && "on" in body);
 }
 
-function abortReason(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason;
+function abortReason(reason: unknown): Error {
   return reason instanceof Error ? reason : new errors.RequestAbortedError();
 }
 

@@ -131,7 +131,8 @@ export interface TransportOptions {
    */
   readonly maxHosts?: number;
   /**
-   * Most requests that may wait for a connection to one origin. One more fails at once with `ERR_POOL_FULL`.
+   * Most requests that may wait for a connection to one origin, besides those whose own dial is under way. One more
+   * fails at once with `ERR_POOL_FULL`.
    *
    * @default 1000
    * @range 0 to Infinity

@@ -20,6 +20,7 @@ import { installGlobals } from "./install.ts";
 import { OriginPools } from "./origin-pools.ts";
 import { FailurePolicies } from "./policies/failure-policies.ts";
 import { isPlainRequest, sendRequest, toRequestOptions } from "./request.ts";
+import { withRepeatableHeaders } from "./request-headers.ts";
 import { settingsFor, type RequestSettings } from "./request-settings.ts";
 import { transportOptions, type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
@@ -75,7 +76,7 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
     if (typeof handler.onRequestStart !== "function") return this.#legacy.dispatch(options, handler);
     try {
       if (this.#end !== undefined) throw new TransportClosedError();
-      return this.#send(options, handler);
+      return this.#send(withRepeatableHeaders(options), handler);
     } catch (error) {
       if (handler.onResponseError === undefined) throw error;
       handler.onResponseError(noController, toError(error));

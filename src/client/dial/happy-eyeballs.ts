@@ -151,3 +151,9 @@ export function connectFirst(
     return stop;
   });
 }
+
+/** The addresses that a failed dial names: one, or all that were tried. */
+export function failedAddresses(error: Error): string[] {
+  const each: unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return each.flatMap((one) => (one instanceof Error && "address" in one ? [String(one.address)] : []));
+}

@@ -17,8 +17,8 @@ import type { LeanRequest } from "./lean-request.ts";
 import { followRedirect, isRedirect } from "./redirect.ts";
 import { bodyLength, cancelBody, repeatBody } from "./request-body.ts";
 import type { HeaderFields } from "./response-headers.ts";
-import { followSignal, unfollowSignal } from "./signal-followers.ts";
-import type { SignalFollower } from "./signal-followers.ts";
+import { followSignal, unfollowSignal } from "../signal-followers.ts";
+import type { SignalFollower } from "../signal-followers.ts";
 import { requestPath, traitsOf } from "./target.ts";
 
 /** What fetch needs of a dispatcher. Every undici dispatcher has it. */
