@@ -353,7 +353,7 @@ test("a socket that is destroyed under the handshake fails it", async () => {
   await using mute = await listen(createServer((peer) => peer.resume()));
   const socket = connect(mute.port, "127.0.0.1").on("error", ignoreError);
   await once(socket, "connect");
-  const settings = { options: {}, context: createSecureContext(), sessions: new TlsSessions(1) };
+  const settings = { options: {}, context: () => createSecureContext(), sessions: new TlsSessions(1) };
   const peer = { hostname: "127.0.0.1", port: mute.port, servername: undefined, allowH2: false };
   const handshake = shakeHands(socket, peer, settings, new AbortController().signal);
 
