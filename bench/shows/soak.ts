@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Transport } from "sluice/client";
 import { createContext } from "sluice/core";
 import { Child, figure } from "../support/child.ts";
-import { compareInventories, takeInventory } from "../support/inventory.ts";
+import { compareInventories, takeInventory, type Inventory } from "../support/inventory.ts";
 import { isMain, numbersFrom } from "../support/main.ts";
 import { inMegabytes, inPercent, readSettledMemory } from "../support/memory.ts";
 import type { Memory } from "../support/memory.ts";
@@ -58,7 +58,7 @@ export async function soak({ seconds, seed }: SoakSize): Promise<SoakFigures> {
   const run = new Run(origin, seed);
   const left = await run.last(seconds, Math.min(60, Math.max(8, Math.floor(seconds / 5))));
   process.off("warning", onWarning);
-  await sleep(500);
+  const leftBehind = await settledDifference(before);
   const open = figure(await server.ask("report"), "open");
   return {
     done: run.done,
@@ -67,7 +67,7 @@ export async function soak({ seconds, seed }: SoakSize): Promise<SoakFigures> {
     stuck: run.stuck,
     memory: run.memory,
     heapGrowth: growthOf(run.memory.map(({ heapBytes }) => heapBytes)),
-    left: { ...left, ...compareInventories(before, takeInventory()), ...(open > 0 ? { openAtServer: open } : {}) },
+    left: { ...left, ...leftBehind, ...(open > 0 ? { openAtServer: open } : {}) },
     warnings,
   };
 }
@@ -159,6 +159,16 @@ function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ("code" in error && typeof error.code === "string") return error.code;
   return error.cause instanceof Error ? nameOf(error.cause) : error.message;
+}
+
+/** What is left when all has had three seconds to go: a last timer or socket may take a moment, a leak takes for ever. */
+async function settledDifference(before: Inventory): Promise<Readonly<Record<string, number>>> {
+  for (let turn = 0; turn < 30; turn += 1) {
+    // oxlint-disable-next-line no-await-in-loop
+    await sleep(100);
+    if (Object.keys(compareInventories(before, takeInventory())).length === 0) return {};
+  }
+  return compareInventories(before, takeInventory());
 }
 
 /** Bodies left unread, and what was given up, end shortly after the last deed: within a second, or they are left. */

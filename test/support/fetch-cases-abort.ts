@@ -62,7 +62,7 @@ export const abortCases: readonly FetchCase[] = [
     return pending;
   }),
   aborts("a timeout before the header", silent, ({ fetch, at }) =>
-    settle(fetch(at("/"), { signal: AbortSignal.timeout(20) })),
+    settle(fetch(at("/"), { signal: AbortSignal.timeout(300) })),
   ),
   aborts("aborted while the text is read", half, async ({ fetch, at }, controller) => {
     const response = await fetch(at("/"), { signal: controller.signal });
@@ -72,7 +72,7 @@ export const abortCases: readonly FetchCase[] = [
     return [await pending, response.bodyUsed];
   }),
   aborts("a timeout while the text is read", half, async ({ fetch, at }) => {
-    const response = await fetch(at("/"), { signal: AbortSignal.timeout(50) });
+    const response = await fetch(at("/"), { signal: AbortSignal.timeout(300) });
     return settle(response.text());
   }),
   aborts("aborted while the body is streamed", half, async ({ fetch, at }, controller) => {
