@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, figure } from "../support/child.ts";
 import { isMain, numbersFrom } from "../support/main.ts";
-import { inMegabytes, inPercent, readSettledMemory } from "../support/memory.ts";
+import { inMegabytes, inPercent, readLowestMemory, readSettledMemory } from "../support/memory.ts";
 import type { Memory } from "../support/memory.ts";
 import { print } from "../support/print.ts";
 import { openContender } from "./contender.ts";
@@ -62,7 +62,7 @@ export async function burstThenIdle(name: ContenderName, { burst, bursts }: Burs
   await runBursts();
   const busy = await server.ask("report");
   await sleep(idleConnTimeoutMs * 2);
-  const after = await readSettledMemory();
+  const after = await readLowestMemory();
   return {
     name,
     atPeak: figure(busy, "peak"),
