@@ -121,6 +121,11 @@ export class Connection extends WheelTimer {
     return this.socket.destroyed || this.closeReason !== undefined;
   }
 
+  /** Whether it speaks HTTP/2 to a server that takes no request for now: what is sent stays in undici's queue. */
+  get stuck(): boolean {
+    return this.#streams?.stuck === true;
+  }
+
   /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */
   dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void {
     const client = (this.#client ??= outside(() => this.#createClient()));

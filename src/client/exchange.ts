@@ -289,6 +289,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (mayReplay(attempt) && this.#replays < this.#settings.maxReplays) return this.#replay();
     this.#fail(error, "error");
   }
+    // Given up meanwhile: undici's queue is the last to hear of it.
+    if (this.#stage === "done") return;
 
   /** The connection has no room for it after all; nothing was sent. */
   onUnsent(): void {
@@ -417,6 +419,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.#settle(close, at);
     inner?.abort(error);
     this.#record(errorType(error), at);
+    // What was not written stays in undici's queue. A connection that takes nothing must not collect the given up.
+    if (this.#stage === "lent" && this.#conn?.stuck === true && this.#conn.streams === 1) this.#conn.close("error");
     this.#handler.onResponseError?.(this, error);
   }
 

@@ -60,6 +60,48 @@ test("above the server's limit of streams another connection is opened, and no s
   assert.ok(server.sessionCount >= 4 && server.sessionCount <= 6, `${server.sessionCount} connections`);
 });
 
+test("a server that stops taking streams does not hold up the event loop, and others get another connection", async () => {
+  await using server = await http2Server((stream) => respond(stream));
+  await using transport = openSecure({ responseHeaderTimeout: "250ms" });
+  await ask(transport, { origin: server.origin });
+  const [session] = server.sessions;
+  session?.settings({ maxConcurrentStreams: 0 });
+  await sleep(50);
+
+  const both = await Promise.allSettled([1, 2].map(() => ask(transport, { origin: server.origin })));
+
+  assert.deepEqual(both.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+  await assertQuiet(transport);
+  assert.equal(transport.stats().idle, 1, "the connection that takes nothing was kept");
+});
+
+test("a request that is given up before it had room on a connection is never sent", async () => {
+  const held: ServerHttp2Stream[] = [];
+  const paths: string[] = [];
+  await using server = await http2Server(
+    (stream, path) => {
+      paths.push(path);
+      if (path === "/held") held.push(stream);
+      else respond(stream);
+    },
+    { settings: { maxConcurrentStreams: 1 } },
+  );
+  await using transport = openSecure();
+  await ask(transport, { origin: server.origin, path: "/first" });
+  const first = send(transport, { origin: server.origin, path: "/held" });
+  await until(() => held.length === 1);
+
+  const sent = send(transport, { origin: server.origin, path: "/given-up", method: "POST" });
+  const reason = sent.abort();
+  await assert.rejects(sent.answer, reason);
+  for (const stream of held) respond(stream);
+  await first.answer;
+  await ask(transport, { origin: server.origin, path: "/last" });
+
+  assert.deepEqual(paths, ["/first", "/held", "/last"]);
+  await assertQuiet(transport);
+});
+
 test("maxStreamsPerConn and maxConnsPerHost together bound what is in flight", async () => {
   let open = 0;
   let most = 0;
