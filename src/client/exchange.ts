@@ -150,12 +150,9 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.#written = false;
     this.#pool.inFlight += 1;
     this.#pool.wheel.arm(this, this.#settings.responseHeaderTimeoutMs);
-    if (this.bare) {
-      const { expectContinueTimeoutMs } = this.#settings;
-      sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
-      // Twice, because an immediate that is asked for in the poll phase comes before the next one.
-    } else if (conn.watching) setImmediate(setImmediate, () => this.#dispatchWatched(conn));
-    else conn.dispatch(this.#options, this);
+    // Twice, because an immediate that is asked for in the poll phase comes before the next one.
+    if (conn.watching) setImmediate(setImmediate, () => this.#dispatchWatched(conn));
+    else this.#dispatch(conn);
   }
 
   override onRefused(error: Error): void {
@@ -289,11 +286,11 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (mayReplay(attempt) && this.#replays < this.#settings.maxReplays) return this.#replay();
     this.#fail(error, "error");
   }
-    // Given up meanwhile: undici's queue is the last to hear of it.
-    if (this.#stage === "done") return;
 
   /** The connection has no room for it after all; nothing was sent. */
   onUnsent(): void {
+    // Given up meanwhile: undici's queue is the last to hear of it.
+    if (this.#stage === "done") return;
     this.#leaveAttempt(undefined, now());
     this.#acquireAgain();
   }
@@ -309,7 +306,13 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     // Given up meanwhile, and the connection was closed.
     if (this.#conn !== conn) return;
     if (conn.gone) this.onUnsent();
-    else conn.dispatch(this.#options, this);
+    else this.#dispatch(conn);
+  }
+
+  #dispatch(conn: Connection): void {
+    if (!this.bare) return conn.dispatch(this.#options, this);
+    const { expectContinueTimeoutMs } = this.#settings;
+    sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
   }
 
   #onEnd(trailers: ResponseHeaders): void {
@@ -416,11 +419,11 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
       if (this.#conn !== undefined) this.#pool.report(this.#address, false);
     }
     const at = now();
+    // What was not written stays in undici's queue. A connection that takes nothing must not collect the given up.
+    if (this.#stage === "lent" && this.#conn?.stuck === true && this.#conn.streams === 1) this.#conn.close("error");
     this.#settle(close, at);
     inner?.abort(error);
     this.#record(errorType(error), at);
-    // What was not written stays in undici's queue. A connection that takes nothing must not collect the given up.
-    if (this.#stage === "lent" && this.#conn?.stuck === true && this.#conn.streams === 1) this.#conn.close("error");
     this.#handler.onResponseError?.(this, error);
   }
 
