@@ -253,8 +253,7 @@ class Exchange implements Controller {
     response.on("error", (error) => this.#fail(translate(error)));
     const { statusCode = 0 } = response;
     // node:http lets 000 to 099 pass. Whoever waits for the end of the interim answers would wait for ever.
-    if (statusCode < 200)
-      return this.#fail(new errors.HTTPParserError(`Invalid status code: ${statusCode}`, "INVALID_STATUS"));
+    if (statusCode < 200) return this.#fail(garbled(`Invalid status code: ${statusCode}`, "HPE_INVALID_STATUS"));
     this.#guard(() => this.#handler.onResponseStarted?.());
     this.#tellStart(statusCode, response.rawHeaders, response.statusMessage ?? "");
     if (this.#done) return;
@@ -385,8 +384,9 @@ function translate(error: NodeJS.ErrnoException): Error {
     return closed;
   }
   if (error.code?.startsWith("HPE_") !== true) return error;
-  const garbled = new errors.HTTPParserError(error.message);
-  garbled.code = error.code;
-  garbled.cause = error;
-  return garbled;
+  return Object.assign(garbled(error.message, error.code), { cause: error });
+}
+
+function garbled(message: string, code: string): Error {
+  return Object.assign(new errors.HTTPParserError(message), { code });
 }
