@@ -12,7 +12,7 @@ import type { Duplex } from "node:stream";
 import type { Dispatcher } from "undici";
 import { now } from "../core/clock.ts";
 import { background, type Context } from "../core/context.ts";
-import type { CloseReason, Connection } from "./connection.ts";
+import { isConnectionGone, type CloseReason, type Connection } from "./connection.ts";
 import {
   BodyTimeoutError,
   InterimResponsesError,
@@ -276,6 +276,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.#stage === "done" || conn === undefined) return;
     if (this.#pool.closedBy !== undefined) return this.#fail(this.#pool.closedBy, "error");
     if (!this.#written && isRefusedByUndici(error)) return this.#onRefusedByUndici(conn, error);
+    // Or the next request would find it as well, until its socket has closed.
+    if (isConnectionGone(error)) conn.close("stale");
     const attempt: FailedAttempt = {
       options: this.#options,
       error,

@@ -5,6 +5,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createServer as createTlsServer } from "node:tls";
 import { ca, serverCertificate } from "../../test/support/certificates.ts";
 import { http2Server } from "../../test/support/http2-server.ts";
 import { assertNothingLeft, listen, until } from "../../test/support/loopback.ts";
@@ -197,6 +198,31 @@ test("after GOAWAY the streams under way end, and the next request has a new con
 
   await assertQuiet(transport);
   assert.equal(server.sessionCount, 2);
+});
+
+test("when the server breaks the protocol, the next request does not meet the session that has ended by it", async () => {
+  const settings = Buffer.from("000000040000000000", "hex");
+  // DATA on stream 0, and a HEADERS frame of `:status: 200` that ends stream 1.
+  const [garbage, ok] = [Buffer.from("000000000000000000", "hex"), Buffer.from("00000101050000000188", "hex")];
+  let accepted = 0;
+  const server = createTlsServer({ ...serverCertificate, ALPNProtocols: ["h2"] }, (socket) => {
+    accepted += 1;
+    const reply = accepted === 1 ? garbage : ok;
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write(settings);
+      setTimeout(() => socket.write(reply), 20);
+    });
+  });
+  await using listening = await listen(server);
+  await using transport = openSecure();
+  const origin = `https://localhost:${listening.port}`;
+
+  const error = await failure(ask(transport, { origin, method: "POST" }));
+  const { status } = await ask(transport, { origin, method: "POST" });
+
+  assert.equal(error.code, "ERR_HTTP2_ERROR");
+  assert.deepEqual({ status, accepted }, { status: 200, accepted: 2 });
 });
 
 test("a server that closes its sessions when they are idle costs no request", async () => {
