@@ -107,6 +107,19 @@ test("HTTPS goes over the transport's TLS settings, and names its host", async (
   );
 });
 
+test("no Host header of another request decides for which name the agent's certificate is checked", async () => {
+  await using served = await serve(echo, https.createServer(serverCertificate));
+  await using transport = new Transport({ tls: { ca } });
+  const origin = `https://localhost:${served.server.port}`;
+
+  // Refused: the certificate is for no such name.
+  const error = await failure(transport.request(origin, { headers: { host: "|h1" } }));
+  const { status } = await send(https.request(origin, { agent: transport.agent() }));
+
+  assert.equal(error.code, "ERR_TLS_CERT_ALTNAME_INVALID");
+  assert.equal(status, 200);
+});
+
 test("a request that asks for another connection than the shared ones is refused by name", async () => {
   await using served = await serve(echo);
   await using transport = new Transport();

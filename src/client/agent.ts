@@ -151,8 +151,9 @@ export class TransportAgent extends http.Agent {
     const { options, pools } = this.#source;
     const { protocol } = request;
     const hostname = given.host ?? "localhost";
-    // They would end the host in the URL made of it, and the request would go to whatever stands before them.
-    if (/[/?#@\\\s]/.test(hostname)) throw new OptionError("request.host", `is no host: ${JSON.stringify(hostname)}`);
+    // They would end the host in the URL made of it, and the request would go to whatever stands before them; an
+    // escape would be resolved there, past whoever has looked at the host.
+    if (/[/?#@\\%\s]/.test(hostname)) throw new OptionError("request.host", `is no host: ${JSON.stringify(hostname)}`);
     const defaultPort = defaultPorts[protocol];
     const port = Number(given.port) === noPort ? (defaultPort ?? 0) : Number(given.port);
     const authority = authorityOf({ hostname, port });

@@ -296,3 +296,25 @@ test("a paused reader of a broken body is told of its end", async () => {
   assert.equal(error.code, "UND_ERR_SOCKET");
   await assertQuiet(transport);
 });
+
+test("an answer that lay on an idle connection does not become that of a request with Expect", async () => {
+  const idle: Socket[] = [];
+  await using server = await rawServer((socket) => answer(socket, "its own"), {
+    onConnection: (socket) => idle.push(socket),
+  });
+  await using transport = openTransport();
+  await transport.prewarm(server.origin, 2);
+  // One of the two has been used since: the request tries it first, and only then the one that was not.
+  await ask(transport, { origin: server.origin });
+  for (const socket of idle) answer(socket, "somebody else's");
+
+  const { body } = await ask(transport, {
+    origin: server.origin,
+    method: "POST",
+    headers: { expect: "100-continue" },
+    body: "x",
+  });
+
+  assert.equal(body, "its own");
+  await assertQuiet(transport);
+});

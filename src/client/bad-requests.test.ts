@@ -1,6 +1,8 @@
 /** Requests that cannot be sent, or whose body goes wrong: refused with a clear error, and nothing left behind. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import http, { type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { afterEach, test } from "node:test";
 import { assertNothingLeft, until } from "../../test/support/loopback.ts";
@@ -69,6 +71,52 @@ test("a proxy's answer to a header injected into CONNECT is never asked for", as
 
   assert.equal(error.code, "UND_ERR_INVALID_ARG");
   await assertQuiet(transport);
+  assert.deepEqual(server.requests, []);
+});
+
+for (const path of [
+  "http://inside.test/",
+  "http://api.test.evil.test/",
+  "http://api.test\\@evil.test/",
+  "https://api.test/",
+]) {
+  test(`a path of ${path} does not lead a forward proxy to another origin`, async () => {
+    await using proxy = await rawServer((socket) => answer(socket));
+    await using transport = openTransport({ proxy: proxy.origin });
+
+    const error = await failure(ask(transport, { origin: "http://api.test", path, headers: { authorization: "x" } }));
+    const request = http.get({ agent: transport.agent(), host: "api.test", path });
+    const [agentError] = await once(request, "error");
+
+    assert.equal(error.code, "UND_ERR_INVALID_ARG");
+    assert.equal(agentError.code, "UND_ERR_INVALID_ARG");
+    await assertQuiet(transport);
+    assert.deepEqual(proxy.requests, []);
+  });
+}
+
+test("a forward proxy gets a path of the request's own origin as it is, and none for the asterisk", async () => {
+  await using proxy = await rawServer((socket) => answer(socket));
+  await using transport = openTransport({ proxy: proxy.origin });
+
+  await ask(transport, { origin: "http://api.test", path: "http://api.test/a?b" });
+  const asterisk = http.request({ agent: transport.agent(), host: "api.test", method: "OPTIONS", path: "*" }).end();
+  const [response]: IncomingMessage[] = await once(asterisk, "response");
+  await once(response?.resume() ?? asterisk, "end");
+
+  assert.deepEqual(
+    proxy.requests.map(({ path }) => path),
+    ["http://api.test/a?b", "http://api.test"],
+  );
+});
+
+test("an agent's host with escapes is refused, and not sent to what they stand for", async () => {
+  await using server = await rawServer((socket) => answer(socket));
+  await using transport = openTransport();
+
+  const [error] = await once(http.get({ agent: transport.agent(), host: "127%2e0.0.1", port: server.port }), "error");
+
+  assert.equal(error.code, "ERR_OPTION");
   assert.deepEqual(server.requests, []);
 });
 

@@ -63,9 +63,12 @@ class ConnectionGoneError extends Error {
   readonly code = "ERR_CONNECTION_GONE";
 }
 
+/** What Node says of a stream that it cannot open. The session has ended then; its socket closes some turns later. */
+const sessionGoneCodes: ReadonlySet<unknown> = new Set(["ERR_HTTP2_INVALID_SESSION", "ERR_HTTP2_GOAWAY_SESSION"]);
+
 /** Whether `error` says that a request was still unsent when its connection went away. */
 export function isConnectionGone(error: Error): boolean {
-  return error instanceof ConnectionGoneError;
+  return error instanceof ConnectionGoneError || ("code" in error && sessionGoneCodes.has(error.code));
 }
 
 /**
@@ -119,6 +122,11 @@ export class Connection extends WheelTimer {
 
   get gone(): boolean {
     return this.socket.destroyed || this.closeReason !== undefined;
+  }
+
+  /** Whether it speaks HTTP/2 to a server that takes no request for now: what is sent stays in undici's queue. */
+  get stuck(): boolean {
+    return this.#streams?.stuck === true;
   }
 
   /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */

@@ -12,7 +12,7 @@ import type { Duplex } from "node:stream";
 import type { Dispatcher } from "undici";
 import { now } from "../core/clock.ts";
 import { background, type Context } from "../core/context.ts";
-import type { CloseReason, Connection } from "./connection.ts";
+import { isConnectionGone, type CloseReason, type Connection } from "./connection.ts";
 import {
   BodyTimeoutError,
   InterimResponsesError,
@@ -150,12 +150,9 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     this.#written = false;
     this.#pool.inFlight += 1;
     this.#pool.wheel.arm(this, this.#settings.responseHeaderTimeoutMs);
-    if (this.bare) {
-      const { expectContinueTimeoutMs } = this.#settings;
-      sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
-      // Twice, because an immediate that is asked for in the poll phase comes before the next one.
-    } else if (conn.watching) setImmediate(setImmediate, () => this.#dispatchWatched(conn));
-    else conn.dispatch(this.#options, this);
+    // Twice, because an immediate that is asked for in the poll phase comes before the next one.
+    if (conn.watching) setImmediate(setImmediate, () => this.#dispatchWatched(conn));
+    else this.#dispatch(conn);
   }
 
   override onRefused(error: Error): void {
@@ -279,6 +276,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.#stage === "done" || conn === undefined) return;
     if (this.#pool.closedBy !== undefined) return this.#fail(this.#pool.closedBy, "error");
     if (!this.#written && isRefusedByUndici(error)) return this.#onRefusedByUndici(conn, error);
+    // Or the next request would find it as well, until its socket has closed.
+    if (isConnectionGone(error)) conn.close("stale");
     const attempt: FailedAttempt = {
       options: this.#options,
       error,
@@ -292,6 +291,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
 
   /** The connection has no room for it after all; nothing was sent. */
   onUnsent(): void {
+    // Given up meanwhile: undici's queue is the last to hear of it.
+    if (this.#stage === "done") return;
     this.#leaveAttempt(undefined, now());
     this.#acquireAgain();
   }
@@ -307,7 +308,13 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     // Given up meanwhile, and the connection was closed.
     if (this.#conn !== conn) return;
     if (conn.gone) this.onUnsent();
-    else conn.dispatch(this.#options, this);
+    else this.#dispatch(conn);
+  }
+
+  #dispatch(conn: Connection): void {
+    if (!this.bare) return conn.dispatch(this.#options, this);
+    const { expectContinueTimeoutMs } = this.#settings;
+    sendExpectContinue(this.#options, this, { socket: conn.socket, expectContinueTimeoutMs });
   }
 
   #onEnd(trailers: ResponseHeaders): void {
@@ -414,6 +421,8 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
       if (this.#conn !== undefined) this.#pool.report(this.#address, false);
     }
     const at = now();
+    // What was not written stays in undici's queue. A connection that takes nothing must not collect the given up.
+    if (this.#stage === "lent" && this.#conn?.stuck === true && this.#conn.streams === 1) this.#conn.close("error");
     this.#settle(close, at);
     inner?.abort(error);
     this.#record(errorType(error), at);

@@ -315,12 +315,15 @@ test("a stream that fails, before or after the agreement, fails the request with
 test("a peer that closes or answers garbage gives the errors that undici's users know", async (t) => {
   const half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
   const upgrade = "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n";
-  for (const answer of ["", agree, half, upgrade, "SSH-2.0-OpenSSH\r\n"]) {
+  // node:http lets it pass; taken for an interim answer, it would never be followed by another.
+  const status = "HTTP/1.1 099 Odd\r\ncontent-length: 2\r\n\r\nok";
+  for (const answer of ["", agree, half, upgrade, status, "SSH-2.0-OpenSSH\r\n"]) {
     const peer = await serveRaw(t, async (socket, read) => {
       await read("\r\n\r\n");
       socket.end(answer);
     });
-    const code = answer.startsWith("SSH") ? "HPE_INVALID_CONSTANT" : "UND_ERR_SOCKET";
+    const garbage = answer === status ? "HPE_INVALID_STATUS" : "HPE_INVALID_CONSTANT";
+    const code = answer === status || answer.startsWith("SSH") ? garbage : "UND_ERR_SOCKET";
     await assert.rejects(send(peer, { body: "hello" }), { code }, answer);
     await peer.closed;
   }

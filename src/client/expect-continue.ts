@@ -251,8 +251,11 @@ class Exchange implements Controller {
     // Not yet sent means not to be sent: the server has decided without the body.
     if (!this.#sending) this.#body?.release(new errors.RequestAbortedError("The server answered before the body"));
     response.on("error", (error) => this.#fail(translate(error)));
+    const { statusCode = 0 } = response;
+    // node:http lets 000 to 099 pass. Whoever waits for the end of the interim answers would wait for ever.
+    if (statusCode < 200) return this.#fail(garbled(`Invalid status code: ${statusCode}`, "HPE_INVALID_STATUS"));
     this.#guard(() => this.#handler.onResponseStarted?.());
-    this.#tellStart(response.statusCode ?? 0, response.rawHeaders, response.statusMessage ?? "");
+    this.#tellStart(statusCode, response.rawHeaders, response.statusMessage ?? "");
     if (this.#done) return;
     response.on("data", (chunk: Buffer) => {
       if (!this.#done) this.#guard(() => this.#handler.onResponseData?.(this, chunk));
@@ -381,8 +384,9 @@ function translate(error: NodeJS.ErrnoException): Error {
     return closed;
   }
   if (error.code?.startsWith("HPE_") !== true) return error;
-  const garbled = new errors.HTTPParserError(error.message);
-  garbled.code = error.code;
-  garbled.cause = error;
-  return garbled;
+  return Object.assign(garbled(error.message, error.code), { cause: error });
+}
+
+function garbled(message: string, code: string): Error {
+  return Object.assign(new errors.HTTPParserError(message), { code });
 }

@@ -35,6 +35,11 @@ export class Http2Streams {
     this.#onCapacity = onCapacity;
   }
 
+  /** Whether the server takes no request at all for now. */
+  get stuck(): boolean {
+    return this.#written === 0 && this.#unwritten.size > 0;
+  }
+
   dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void {
     const attempt = new Attempt(handler, this);
     this.#unwritten.add(attempt);
@@ -68,6 +73,9 @@ export class Http2Streams {
     this.#onCapacity(Math.max(1, this.#written));
     const surplus = [...this.#unwritten];
     this.#unwritten.clear();
+    // Nor may all be taken back then: the newest would find this connection free, and come back to it, without end.
+    const kept = this.#written === 0 ? surplus.pop() : undefined;
+    if (kept !== undefined) this.#unwritten.add(kept);
     for (const attempt of surplus) attempt.takeBack();
   }
 }

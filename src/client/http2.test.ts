@@ -5,6 +5,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createServer as createTlsServer } from "node:tls";
 import { ca, serverCertificate } from "../../test/support/certificates.ts";
 import { http2Server } from "../../test/support/http2-server.ts";
 import { assertNothingLeft, listen, until } from "../../test/support/loopback.ts";
@@ -58,6 +59,48 @@ test("above the server's limit of streams another connection is opened, and no s
 
   assert.ok(server.mostStreams <= 10, `${server.mostStreams} streams at once`);
   assert.ok(server.sessionCount >= 4 && server.sessionCount <= 6, `${server.sessionCount} connections`);
+});
+
+test("a server that stops taking streams does not hold up the event loop, and others get another connection", async () => {
+  await using server = await http2Server((stream) => respond(stream));
+  await using transport = openSecure({ responseHeaderTimeout: "250ms" });
+  await ask(transport, { origin: server.origin });
+  const [session] = server.sessions;
+  session?.settings({ maxConcurrentStreams: 0 });
+  await sleep(50);
+
+  const both = await Promise.allSettled([1, 2].map(() => ask(transport, { origin: server.origin })));
+
+  assert.deepEqual(both.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+  await assertQuiet(transport);
+  assert.equal(transport.stats().idle, 1, "the connection that takes nothing was kept");
+});
+
+test("a request that is given up before it had room on a connection is never sent", async () => {
+  const held: ServerHttp2Stream[] = [];
+  const paths: string[] = [];
+  await using server = await http2Server(
+    (stream, path) => {
+      paths.push(path);
+      if (path === "/held") held.push(stream);
+      else respond(stream);
+    },
+    { settings: { maxConcurrentStreams: 1 } },
+  );
+  await using transport = openSecure();
+  await ask(transport, { origin: server.origin, path: "/first" });
+  const first = send(transport, { origin: server.origin, path: "/held" });
+  await until(() => held.length === 1);
+
+  const sent = send(transport, { origin: server.origin, path: "/given-up", method: "POST" });
+  const reason = sent.abort();
+  await assert.rejects(sent.answer, reason);
+  for (const stream of held) respond(stream);
+  await first.answer;
+  await ask(transport, { origin: server.origin, path: "/last" });
+
+  assert.deepEqual(paths, ["/first", "/held", "/last"]);
+  await assertQuiet(transport);
 });
 
 test("maxStreamsPerConn and maxConnsPerHost together bound what is in flight", async () => {
@@ -155,6 +198,31 @@ test("after GOAWAY the streams under way end, and the next request has a new con
 
   await assertQuiet(transport);
   assert.equal(server.sessionCount, 2);
+});
+
+test("when the server breaks the protocol, the next request does not meet the session that has ended by it", async () => {
+  const settings = Buffer.from("000000040000000000", "hex");
+  // DATA on stream 0, and a HEADERS frame of `:status: 200` that ends stream 1.
+  const [garbage, ok] = [Buffer.from("000000000000000000", "hex"), Buffer.from("00000101050000000188", "hex")];
+  let accepted = 0;
+  const server = createTlsServer({ ...serverCertificate, ALPNProtocols: ["h2"] }, (socket) => {
+    accepted += 1;
+    const reply = accepted === 1 ? garbage : ok;
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write(settings);
+      setTimeout(() => socket.write(reply), 20);
+    });
+  });
+  await using listening = await listen(server);
+  await using transport = openSecure();
+  const origin = `https://localhost:${listening.port}`;
+
+  const error = await failure(ask(transport, { origin, method: "POST" }));
+  const { status } = await ask(transport, { origin, method: "POST" });
+
+  assert.equal(error.code, "ERR_HTTP2_ERROR");
+  assert.deepEqual({ status, accepted }, { status: 200, accepted: 2 });
 });
 
 test("a server that closes its sessions when they are idle costs no request", async () => {

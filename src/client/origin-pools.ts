@@ -121,7 +121,8 @@ export class OriginPools {
     const { servername, allowH2 } = options as DispatchOptions & TlsHints;
     // As in undici, a Host header decides the certificate that is asked for.
     const host = servername ?? serverNameOf(options.headers == null ? undefined : findHeader(options.headers, "host"));
-    const variant = `${host ?? ""}${allowH2 === false ? "|h1" : ""}`;
+    // The name comes last: whoever writes the header may put anything into it, but nothing into another's place.
+    const variant = host === undefined && allowH2 !== false ? "" : `${allowH2 === false ? "h1" : "h2"}|${host ?? ""}`;
     const hints = { servername: host ?? null, allowH2: allowH2 !== false };
     return this.#pools.get(variant === "" ? origin : `${origin}|${variant}`) ?? this.#find(origin, variant, hints);
   }

@@ -365,8 +365,6 @@ export class Pool {
     if (conn.reused) this.reused += 1;
     this.instruments.acquired(conn.reused);
     this.#enter(conn, "active");
-    // node:http reads at once; undici is given the socket only after one more look at it.
-    if (waiter.bare) conn.unwatch();
     waiter.onConnection(conn);
   }
 

@@ -10,6 +10,7 @@ import type { Dispatcher } from "undici";
 import { background, traceparentKey, type Context } from "../core/context.ts";
 import { withHeaders } from "./request-headers.ts";
 import { sliceBody } from "./sliced-body.ts";
+import { errors } from "./undici.ts";
 
 type DispatchOptions = Dispatcher.DispatchOptions;
 
@@ -51,7 +52,7 @@ export function wireOptions(options: DispatchOptions, route: Route, context: Con
     // undici takes iterables, though its types leave them out.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
     ...(sliced !== undefined && { body: sliced as unknown as Buffer }),
-    ...(route.forward !== undefined && { path: absolutePath(route.origin, options.path) }),
+    ...(route.forward !== undefined && method !== "CONNECT" && { path: absolutePath(route.origin, options.path) }),
   };
 }
 
@@ -73,7 +74,14 @@ export function addedHeaders(
   return Object.keys(added).length === 0 ? undefined : added;
 }
 
-/** The target of a request in the form that a forward proxy wants. */
+/**
+ * The target of a request in the form that a forward proxy wants (RFC 9112, 3.2.2; without a path for `*`, 3.2.4).
+ *
+ * @throws {errors.InvalidArgumentError} it names another origin: the proxy would go there, with what is meant for this one
+ */
 export function absolutePath(origin: string, path: string): string {
-  return path.startsWith("/") ? `${origin}${path}` : path;
+  if (path.startsWith("/")) return `${origin}${path}`;
+  if (path === "*") return origin;
+  if (path.startsWith(`${origin}/`)) return path;
+  throw new errors.InvalidArgumentError(`Invalid path: ${JSON.stringify(path)} is no path on ${origin}`);
 }
