@@ -80,9 +80,13 @@ export class OriginPools {
     return this.#pools.get(text) ?? this.#find(text, "", {});
   }
 
-  /** The pool of an origin that is known; the variants of a TLS origin are left out. */
+  /** A pool of that origin, in whichever form the caller wrote it: its variants are in the same books. */
   peek(origin: string): Pool | undefined {
-    return this.#pools.get(origin);
+    const known = this.#pools.get(origin);
+    if (known !== undefined) return known;
+    const canonical = URL.parse(origin)?.origin;
+    for (const pool of this.#pools.values()) if (pool.origin === canonical) return pool;
+    return undefined;
   }
 
   closeIdle(): void {
