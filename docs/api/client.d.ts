@@ -421,9 +421,9 @@ export interface BudgetOptions {
      * When they are used up, a failure is handed to the caller at once. Too low shows as failures that a retry would
      * have healed; too high makes a server's outage worse by that share.
      *
-     * @default 0.2 for retries and replays, 0.1 for hedges
+     * @default 0.2 for retries, 0.1 for hedges
      * @range 0 to 1
-     * @metric http_client_retries_total{reason="budget_spent"}
+     * @metric http_client_retries_refused_total{reason="budget_spent"}
      */
     readonly ratio?: number;
     /**
@@ -431,7 +431,7 @@ export interface BudgetOptions {
      *
      * Without it a client that makes one request a minute could never retry.
      *
-     * @default 10 for retries and replays, 1 for hedges
+     * @default 10 for retries, 1 for hedges
      * @range 0 to Infinity
      */
     readonly minPerSecond?: number;
@@ -1132,6 +1132,8 @@ export declare class Transport extends DispatcherOfUndici implements AsyncDispos
     /**
      * Opens connections before they are needed: until `count` to `origin` are idle or on their way, as far as the limits
      * allow. Resolves to how many were opened; why a dial failed is in `stats()` as `lastError`.
+     *
+     * @throws {OptionError} `count` is no whole number, or below 0
      */
     prewarm(origin: string | URL, count: number): Promise<number>;
     /** Closes what is idle, and what falls idle before the next request to its origin (Go's CloseIdleConnections). */
@@ -1326,7 +1328,7 @@ export declare class Pool {
 
 /** What a dialer can be told. The transport's option table checks and defaults most of it; this is the stored form. */
 import { type LookupFunction } from "node:net";
-import { type ConnectionOptions, type SecureContext } from "node:tls";
+import type { ConnectionOptions, SecureContext } from "node:tls";
 import type { ProxyRule } from "./proxy-rule.ts";
 export interface DialOptions {
     /** Longest time for the name lookup, the TCP connection and the tunnel through a proxy together; ms, `Infinity` for none. */
@@ -1515,6 +1517,8 @@ declare class PolicyInstruments {
     readonly hedges: Family<Counter>;
     readonly ejections: Family<Counter>;
     readonly gated: Family<Counter>;
+    readonly limit: GaugeFamily;
+    readonly limitWaiting: GaugeFamily;
     constructor(registry: Registry);
 }
 /** All families of the client in one registry. Made once for a transport; transports of one registry share them. */

@@ -202,6 +202,7 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
       onHedge: (outcome, origin) => this.#pools.peek(origin)?.instruments.hedged(outcome),
       onLimit: (outcome, origin) => this.#pools.peek(origin)?.instruments.gated(outcome),
     });
+    if (policies.concurrency !== undefined) this.#pools.observeLimits(policies.concurrency);
     return policies.wrap(
       upstream === undefined
         ? (options, handler) => this.#toPool(options, handler)
