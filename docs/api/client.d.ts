@@ -7,8 +7,11 @@ export type { CloseReason } from "./connection.ts";
 export type { ProxyRule } from "./dial/proxy-rule.ts";
 export { BodyTimeoutError, ClientError, DialTimeoutError, InterimResponsesError, PoolFullError, PoolTimeoutError, ProxyConnectError, RequestBodyTimeoutError, ResponseHeaderTimeoutError, TlsHandshakeTimeoutError, TooManyHostsError, TransportClosedError, type Phase, type PoolSnapshot, } from "./errors.ts";
 export type { ConnectionClosed, ConnectionOpened, LeakedBody, RequestReplayed } from "./channels.ts";
+export type { DialTimings } from "./dial/dialer.ts";
+export { ConcurrencyLimitError } from "./policies/concurrency-error.ts";
+export type { BackoffOptions, BudgetOptions, ConcurrencyOptions, EjectionOptions, HedgeOptions, RetryOptions, } from "./policies/options.ts";
 export { Transport } from "./transport.ts";
-export type { PropagationOptions, ReplayOptions, TransportOptions } from "./transport-options.ts";
+export type { PropagationOptions, ReplayOptions, ResolvedTransportOptions, TransportOptions, } from "./transport-options.ts";
 export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.ts";
 
 // client/channels.d.ts
@@ -137,6 +140,81 @@ export declare class Connection extends WheelTimer {
     /** Stops watching and leaves the socket as it was, for whoever uses it next. */
     unwatch(): void;
     onDeadline(): void;
+}
+
+// client/dial/dialer.d.ts
+
+/**
+ * Makes the connections of the pool: name lookup, TCP, tunnel through a proxy, TLS, each step limited, timed and
+ * abortable on its own, so that a slow name server never looks like a slow server.
+ *
+ * undici's connector has one coarse timer around all of it, and Node's sequential `autoSelectFamily` inside. So we
+ * dial ourselves and hand undici a live socket. The dialer keeps no connection: which request gets it, and when it is
+ * closed, is for the pool to decide.
+ *
+ * A socket is handed over connected, unread and not flowing; what the peer has sent already waits in its buffer. The
+ * listeners left on it are `ignoreError`, so that it cannot crash the process before its owner listens, and on a TLS
+ * socket the one that keeps session tickets. undici's `connect` callback must not be called synchronously with it.
+ */
+import { type Socket } from "node:net";
+import { type DialOptions } from "./dial-options.ts";
+import { type DialTarget } from "./dial-target.ts";
+/** How long each step of a dial took, in ms; 0 for a step that was not needed. */
+export interface DialTimings {
+    /** Waiting for a turn, while `maxDials` others were under way. */
+    readonly queueMs: number;
+    readonly dnsMs: number;
+    readonly connectMs: number;
+    /** The tunnel, with the TLS handshake with the proxy itself if it is an `https:` one. */
+    readonly proxyMs: number;
+    readonly tlsMs: number;
+    readonly tlsResumed: boolean;
+}
+/** A connection that nobody has used yet. Its new owner must destroy it, or it stays open. */
+export interface DialedConnection {
+    readonly socket: Socket;
+    readonly protocol: "http/1.1" | "h2";
+    /** Address at the other end of the TCP connection, which is the proxy's if there is one; the path of a Unix socket. */
+    readonly remoteAddress: string;
+    readonly timings: DialTimings;
+}
+/** What a request needs to know of the proxy on its way. */
+export interface ProxyUse {
+    /** `http://proxy.example:3128`, without user and password. */
+    readonly url: string;
+    /** `forward`: send requests in absolute form, with `authorization`. `tunnel`: the connection reaches the target. */
+    readonly kind: "forward" | "tunnel";
+    /** Value of `Proxy-Authorization` for a request in absolute form. A secret, undefined for a tunnel. */
+    readonly authorization: string | undefined;
+}
+/**
+ * Invariant: every scope in `#scopes` belongs to a dial whose promise has not settled, and a dial that does not
+ * resolve has destroyed its sockets before it rejects. Everything is made outside the caller's async scope.
+ */
+export declare class Dialer {
+    #private;
+    /** @throws {OptionError} a proxy, certificate or address that cannot be used */
+    constructor(options: DialOptions);
+    /** Dials begun and not settled, those waiting for their turn included. */
+    get dialing(): number;
+    /** The proxy that a connection to `target` goes through. */
+    proxyFor(target: Pick<DialTarget, "protocol" | "hostname" | "port">): ProxyUse | undefined;
+    /**
+     * Connects to `target`. An abort rejects with `signal.reason` in the same turn of the event loop.
+     *
+     * A dial first waits for its turn, at most for one `dialTimeout`; the limits of its steps count from that turn.
+     * Otherwise a burst would fail those at its end although the server answered every connection at once.
+     *
+     * @throws {DialTimeoutError} lookup, TCP and tunnel, or the wait for a turn, took longer than `dialTimeoutMs`
+     * @throws {TlsHandshakeTimeoutError} the handshake took longer than `tlsHandshakeTimeoutMs`
+     * @throws {ProxyConnectError} the proxy opened no tunnel
+     * @throws {TransportClosedError} the dialer was closed
+     * @throws the system's error, unchanged: `ENOTFOUND`, `ECONNREFUSED`, a certificate error; an `AggregateError` with
+     *   such a code if several addresses failed
+     */
+    dial(target: DialTarget, signal?: AbortSignal): Promise<DialedConnection>;
+    /** Ends all dials with a `TransportClosedError` and forgets the TLS sessions. Connections handed over live on. */
+    close(): void;
 }
 
 // client/dial/proxy-rule.d.ts
@@ -301,6 +379,291 @@ export declare class TransportClosedError extends ClientError {
     readonly sent = false;
     constructor();
 }
+
+// client/policies/concurrency-error.d.ts
+
+/** The error of a request that the concurrency limit of its origin has kept back. */
+import { ClientError } from "../errors.ts";
+/**
+ * As many requests as the `concurrency` option allows are in flight to the origin, and this one could not or did not
+ * want to wait any longer. It was never sent, so it is safe to repeat.
+ */
+export declare class ConcurrencyLimitError extends ClientError {
+    readonly code = "ERR_CONCURRENCY_LIMIT";
+    readonly phase = "queue";
+    readonly sent = false;
+    readonly origin: string;
+    readonly limit: number;
+    readonly waiting: number;
+    /** `waitedMs` is 0 when there was no room to wait. */
+    constructor(origin: string, gate: {
+        readonly limit: number;
+        readonly waiting: number;
+    }, waitedMs: number);
+}
+
+// client/policies/options.d.ts
+
+/**
+ * The options of what prepares a transport for failure. All of it is off unless asked for.
+ *
+ * Extra tries and limits change what a server sees and what a caller may assume, so each is the user's decision; the
+ * defaults below hold once the group is given. Each table stands as one group in the transport's own table.
+ */
+import type { Duration, OptionRule, OptionTable } from "../../core/options.ts";
+import type { OutlierEjectionOptions } from "./outlier-ejection.ts";
+import type { RetryBudgetOptions } from "./retry-budget.ts";
+/** How many extra tries there may be in all, in proportion to the traffic. See {@link RetryBudget}. */
+export interface BudgetOptions {
+    /**
+     * Extra tries for each request of the window.
+     *
+     * When they are used up, a failure is handed to the caller at once. Too low shows as failures that a retry would
+     * have healed; too high makes a server's outage worse by that share.
+     *
+     * @default 0.2 for retries, 0.1 for hedges
+     * @range 0 to 1
+     * @metric http_client_retries_refused_total{reason="budget_spent"}
+     */
+    readonly ratio?: number;
+    /**
+     * Extra tries for each second of the window, whatever the traffic.
+     *
+     * Without it a client that makes one request a minute could never retry.
+     *
+     * @default 10 for retries, 1 for hedges
+     * @range 0 to Infinity
+     */
+    readonly minPerSecond?: number;
+    /**
+     * How far the budget looks back.
+     *
+     * @default "10s"
+     * @range above 0 to 1 h
+     */
+    readonly ttl?: Duration;
+}
+/** How long to wait before each further try. */
+export interface BackoffOptions {
+    /**
+     * Longest wait before the first retry; it doubles with each further one.
+     *
+     * @default "50ms"
+     * @range above 0 to 1 h
+     */
+    readonly from?: Duration;
+    /**
+     * Where the doubling ends.
+     *
+     * @default "2s"
+     * @range above 0 to 1 h
+     */
+    readonly to?: Duration;
+    /**
+     * `"full"` draws the wait from 0 to the longest, so that clients which failed together do not come back together;
+     * `"none"` waits the longest each time.
+     *
+     * @default "full"
+     */
+    readonly jitter?: "full" | "none";
+}
+/** When a failed request is sent again. */
+export interface RetryOptions {
+    /**
+     * Further tries after the first one.
+     *
+     * 0 turns retries off. Each adds its own time to what the caller waits; the budget bounds what all of them add to
+     * the server's load.
+     *
+     * @default 0
+     * @range 0 to 10
+     * @metric http_client_retries_total
+     */
+    readonly attempts?: number;
+    /**
+     * Methods that may be sent twice. Another method is retried only with an `Idempotency-Key` header.
+     *
+     * A method that is listed wrongly shows as orders that were placed twice. RFC 9110 section 9.2.2 names the safe ones.
+     *
+     * @default ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"]
+     */
+    readonly methods?: readonly string[];
+    /**
+     * Answers that mean "try again".
+     *
+     * 429 is left out: whoever sends it asks for less, and a client that knows better adds it.
+     *
+     * @default [502, 503, 504]
+     * @range 300 to 599
+     */
+    readonly statusCodes?: readonly number[];
+    /**
+     * Codes of errors that mean "try again", looked up on the error and on its `cause`.
+     *
+     * A full pool is left out, because the next try would wait in the same queue; so is a late response header, because
+     * the server may still be at work on it.
+     *
+     * @default connections refused, reset, broken, unreachable or timed out, and temporary DNS failures
+     */
+    readonly errors?: readonly string[];
+    /** How long to wait before each further try. */
+    readonly backoff?: BackoffOptions;
+    /**
+     * Whether a `Retry-After` of the server makes the wait longer (RFC 9110 section 10.2.3).
+     *
+     * @default true
+     */
+    readonly respectRetryAfter?: boolean;
+    /**
+     * Longest `Retry-After` that is waited for. An answer that asks for more is handed to the caller instead, because
+     * coming back earlier than asked is what the server cannot use.
+     *
+     * @default "30s"
+     * @range above 0 to 1 h
+     */
+    readonly maxRetryAfter?: Duration;
+    /** How many retries there may be in all, in proportion to the requests to that origin. */
+    readonly budget?: BudgetOptions;
+}
+/** When a second, equal request is sent because the first one is slow. */
+export interface HedgeOptions {
+    /**
+     * How long to wait for a response header before the second request; `"p95"` waits for as long as 95 of 100 requests
+     * to that origin take.
+     *
+     * Too short doubles the load until the budget is spent; too long heals nothing. `"p95"` sends no hedge before 100
+     * response times are known.
+     *
+     * @default "p95"
+     * @range above 0 to 1 h, or "p95"
+     * @metric http_client_hedges_total{outcome="sent"}
+     */
+    readonly delay?: Duration | "p95";
+    /**
+     * Further requests for one call.
+     *
+     * @default 1
+     * @range 0 to 3, where 0 turns hedging off
+     */
+    readonly maxHedges?: number;
+    /** How many hedges there may be in all, in proportion to the requests to that origin. */
+    readonly budget?: BudgetOptions;
+}
+/** When an address of an origin is left alone for a while. */
+export interface EjectionOptions {
+    /**
+     * Failures in a row (connection refused or reset, 5xx) after which an address is tried last.
+     *
+     * Too low ejects on everyday errors; too high sends a dead machine its share of requests for longer.
+     *
+     * @default 5
+     * @range 1 up
+     * @metric http_client_ejections_total
+     */
+    readonly consecutiveFailures?: number;
+    /**
+     * Length of the first ejection; the n-th is n times as long.
+     *
+     * @default "30s"
+     * @range above 0 to 1 h
+     */
+    readonly baseTime?: Duration;
+    /**
+     * Longest ejection.
+     *
+     * @default "300s"
+     * @range above 0 to 24 h
+     */
+    readonly maxTime?: Duration;
+    /**
+     * Largest share of an origin's addresses that may be out at once.
+     *
+     * When more of them fail, the fault is elsewhere, and taking them out would only crowd the rest.
+     *
+     * @default 0.5
+     * @range 0 to 1
+     */
+    readonly maxEjected?: number;
+}
+/** How many requests may be in flight to one origin. */
+export interface ConcurrencyOptions {
+    /**
+     * A number, or `"adaptive"` for a limit that follows the measured response times. See {@link AdaptiveLimit}.
+     *
+     * A request above it waits. Too low shows as waiting requests while the server is idle; too high as response times
+     * that grow with the load.
+     *
+     * @default "adaptive"
+     * @range 1 up, or "adaptive"
+     * @metric http_client_concurrency_limit
+     */
+    readonly limit?: number | "adaptive";
+    /**
+     * The adaptive limit never goes below.
+     *
+     * @default 20
+     * @range 1 up
+     */
+    readonly min?: number;
+    /**
+     * The adaptive limit never goes above.
+     *
+     * @default 200
+     * @range 1 up
+     */
+    readonly max?: number;
+    /**
+     * Requests to one origin that may wait for the limit; one more fails at once.
+     *
+     * @default 1000
+     * @range 0 up, or Infinity
+     */
+    readonly maxWaiting?: number;
+    /**
+     * Longest wait for the limit.
+     *
+     * @default "10s"
+     * @range above 0, or Infinity
+     */
+    readonly waitTimeout?: Duration;
+}
+export interface ResolvedBackoffOptions {
+    readonly from: number;
+    readonly to: number;
+    readonly jitter: "full" | "none";
+}
+export interface ResolvedRetryOptions {
+    readonly attempts: number;
+    readonly methods: readonly string[];
+    readonly statusCodes: readonly number[];
+    readonly errors: readonly string[];
+    readonly backoff: ResolvedBackoffOptions;
+    readonly respectRetryAfter: boolean;
+    readonly maxRetryAfter: number;
+    readonly budget: RetryBudgetOptions;
+}
+export interface ResolvedHedgeOptions {
+    readonly delay: number | "p95";
+    readonly maxHedges: number;
+    readonly budget: RetryBudgetOptions;
+}
+export interface ResolvedConcurrencyOptions {
+    readonly limit: number | "adaptive";
+    readonly min: number;
+    readonly max: number;
+    readonly maxWaiting: number;
+    readonly waitTimeout: number;
+}
+/** The budget of retries, which stale replays use as well. */
+export declare const retryBudgetOptions: OptionTable<BudgetOptions, RetryBudgetOptions>;
+/** The budget of hedges: smaller, because a hedge is sent while the first request may still succeed. */
+export declare const hedgeBudgetOptions: OptionTable<BudgetOptions, RetryBudgetOptions>;
+export declare const retryOptions: OptionTable<RetryOptions, ResolvedRetryOptions>;
+export declare const hedgeOptions: OptionTable<HedgeOptions, ResolvedHedgeOptions>;
+export declare const ejectionOptions: OptionTable<EjectionOptions, OutlierEjectionOptions>;
+export declare const concurrencyOptions: OptionTable<ConcurrencyOptions, ResolvedConcurrencyOptions>;
+/** The rule of the whole `concurrency` group, with the check that `min` is not above `max`. */
+export declare const concurrencyRule: OptionRule<ConcurrencyOptions, Readonly<ResolvedConcurrencyOptions>>;
 
 // client/transport-options.d.ts
 
@@ -769,6 +1132,8 @@ export declare class Transport extends DispatcherOfUndici implements AsyncDispos
     /**
      * Opens connections before they are needed: until `count` to `origin` are idle or on their way, as far as the limits
      * allow. Resolves to how many were opened; why a dial failed is in `stats()` as `lastError`.
+     *
+     * @throws {OptionError} `count` is no whole number, or below 0
      */
     prewarm(origin: string | URL, count: number): Promise<number>;
     /** Closes what is idle, and what falls idle before the next request to its origin (Go's CloseIdleConnections). */
@@ -786,81 +1151,6 @@ export declare class Transport extends DispatcherOfUndici implements AsyncDispos
     [Symbol.asyncDispose](): Promise<void>;
 }
 export {};
-
-// client/dial/dialer.d.ts
-
-/**
- * Makes the connections of the pool: name lookup, TCP, tunnel through a proxy, TLS, each step limited, timed and
- * abortable on its own, so that a slow name server never looks like a slow server.
- *
- * undici's connector has one coarse timer around all of it, and Node's sequential `autoSelectFamily` inside. So we
- * dial ourselves and hand undici a live socket. The dialer keeps no connection: which request gets it, and when it is
- * closed, is for the pool to decide.
- *
- * A socket is handed over connected, unread and not flowing; what the peer has sent already waits in its buffer. The
- * listeners left on it are `ignoreError`, so that it cannot crash the process before its owner listens, and on a TLS
- * socket the one that keeps session tickets. undici's `connect` callback must not be called synchronously with it.
- */
-import { type Socket } from "node:net";
-import { type DialOptions } from "./dial-options.ts";
-import { type DialTarget } from "./dial-target.ts";
-/** How long each step of a dial took, in ms; 0 for a step that was not needed. */
-export interface DialTimings {
-    /** Waiting for a turn, while `maxDials` others were under way. */
-    readonly queueMs: number;
-    readonly dnsMs: number;
-    readonly connectMs: number;
-    /** The tunnel, with the TLS handshake with the proxy itself if it is an `https:` one. */
-    readonly proxyMs: number;
-    readonly tlsMs: number;
-    readonly tlsResumed: boolean;
-}
-/** A connection that nobody has used yet. Its new owner must destroy it, or it stays open. */
-export interface DialedConnection {
-    readonly socket: Socket;
-    readonly protocol: "http/1.1" | "h2";
-    /** Address at the other end of the TCP connection, which is the proxy's if there is one; the path of a Unix socket. */
-    readonly remoteAddress: string;
-    readonly timings: DialTimings;
-}
-/** What a request needs to know of the proxy on its way. */
-export interface ProxyUse {
-    /** `http://proxy.example:3128`, without user and password. */
-    readonly url: string;
-    /** `forward`: send requests in absolute form, with `authorization`. `tunnel`: the connection reaches the target. */
-    readonly kind: "forward" | "tunnel";
-    /** Value of `Proxy-Authorization` for a request in absolute form. A secret, undefined for a tunnel. */
-    readonly authorization: string | undefined;
-}
-/**
- * Invariant: every scope in `#scopes` belongs to a dial whose promise has not settled, and a dial that does not
- * resolve has destroyed its sockets before it rejects. Everything is made outside the caller's async scope.
- */
-export declare class Dialer {
-    #private;
-    /** @throws {OptionError} a proxy, certificate or address that cannot be used */
-    constructor(options: DialOptions);
-    /** Dials begun and not settled, those waiting for their turn included. */
-    get dialing(): number;
-    /** The proxy that a connection to `target` goes through. */
-    proxyFor(target: Pick<DialTarget, "protocol" | "hostname" | "port">): ProxyUse | undefined;
-    /**
-     * Connects to `target`. An abort rejects with `signal.reason` in the same turn of the event loop.
-     *
-     * A dial first waits for its turn, at most for one `dialTimeout`; the limits of its steps count from that turn.
-     * Otherwise a burst would fail those at its end although the server answered every connection at once.
-     *
-     * @throws {DialTimeoutError} lookup, TCP and tunnel, or the wait for a turn, took longer than `dialTimeoutMs`
-     * @throws {TlsHandshakeTimeoutError} the handshake took longer than `tlsHandshakeTimeoutMs`
-     * @throws {ProxyConnectError} the proxy opened no tunnel
-     * @throws {TransportClosedError} the dialer was closed
-     * @throws the system's error, unchanged: `ENOTFOUND`, `ECONNREFUSED`, a certificate error; an `AggregateError` with
-     *   such a code if several addresses failed
-     */
-    dial(target: DialTarget, signal?: AbortSignal): Promise<DialedConnection>;
-    /** Ends all dials with a `TransportClosedError` and forgets the TLS sessions. Connections handed over live on. */
-    close(): void;
-}
 
 // client/http2-streams.d.ts
 
@@ -1034,6 +1324,47 @@ export declare class Pool {
     snapshot(): PoolSnapshot;
 }
 
+// client/dial/dial-options.d.ts
+
+/** What a dialer can be told. The transport's option table checks and defaults most of it; this is the stored form. */
+import { type LookupFunction } from "node:net";
+import type { ConnectionOptions, SecureContext } from "node:tls";
+import type { ProxyRule } from "./proxy-rule.ts";
+export interface DialOptions {
+    /** Longest time for the name lookup, the TCP connection and the tunnel through a proxy together; ms, `Infinity` for none. */
+    readonly dialTimeoutMs: number;
+    /** Longest time for the TLS handshake with the target; ms, `Infinity` for none. */
+    readonly tlsHandshakeTimeoutMs: number;
+    /**
+     * Most dials under way at once, TLS included; more wait for their turn. One host gets at most half of them.
+     *
+     * @default 100
+     */
+    readonly maxDials?: number | undefined;
+    /** Settings for every TLS connection: client certificate, `ca`, `rejectUnauthorized`, `minVersion`, ... */
+    readonly tls?: ConnectionOptions | undefined;
+    /** Replaces `dns.lookup`, with its signature. It is called with `all: true` and may answer in either form. */
+    readonly lookup?: LookupFunction | undefined;
+    /** @default "none" */
+    readonly proxy?: ProxyRule | undefined;
+    /** Path of a Unix socket: every target is reached through it, without a name lookup and without a proxy. */
+    readonly socketPath?: string | undefined;
+    /** Address of this machine to connect from. Addresses of the other family are then not tried. */
+    readonly localAddress?: string | undefined;
+    /**
+     * Silence before TCP itself asks whether the peer is still there, in ms.
+     *
+     * @default 30000, as in Go
+     */
+    readonly keepAliveInitialDelay?: number | undefined;
+    /** Most TLS sessions kept for resumption. @default 100 */
+    readonly maxCachedTlsSessions?: number | undefined;
+}
+/** Refuses what would otherwise fail in every dial, or surprise in one. */
+export declare function checkDialOptions({ localAddress, maxDials, proxy, socketPath }: DialOptions): void;
+/** Parses the certificates once. A wrong key or password is found here and not in the first request. */
+export declare function secureContextFor(tls: ConnectionOptions | undefined): SecureContext;
+
 // client/dial/dial-target.d.ts
 
 /** Where a dial goes, and how a host and port are written down. */
@@ -1057,269 +1388,6 @@ export declare function authorityOf(target: {
     readonly hostname: string;
     readonly port: number;
 }): string;
-
-// client/policies/options.d.ts
-
-/**
- * The options of what prepares a transport for failure. All of it is off unless asked for.
- *
- * Extra tries and limits change what a server sees and what a caller may assume, so each is the user's decision; the
- * defaults below hold once the group is given. Each table stands as one group in the transport's own table.
- */
-import type { Duration, OptionRule, OptionTable } from "../../core/options.ts";
-import type { OutlierEjectionOptions } from "./outlier-ejection.ts";
-import type { RetryBudgetOptions } from "./retry-budget.ts";
-/** How many extra tries there may be in all, in proportion to the traffic. See {@link RetryBudget}. */
-export interface BudgetOptions {
-    /**
-     * Extra tries for each request of the window.
-     *
-     * When they are used up, a failure is handed to the caller at once. Too low shows as failures that a retry would
-     * have healed; too high makes a server's outage worse by that share.
-     *
-     * @default 0.2 for retries and replays, 0.1 for hedges
-     * @range 0 to 1
-     * @metric http_client_retries_total{reason="budget_spent"}
-     */
-    readonly ratio?: number;
-    /**
-     * Extra tries for each second of the window, whatever the traffic.
-     *
-     * Without it a client that makes one request a minute could never retry.
-     *
-     * @default 10 for retries and replays, 1 for hedges
-     * @range 0 to Infinity
-     */
-    readonly minPerSecond?: number;
-    /**
-     * How far the budget looks back.
-     *
-     * @default "10s"
-     * @range above 0 to 1 h
-     */
-    readonly ttl?: Duration;
-}
-/** How long to wait before each further try. */
-export interface BackoffOptions {
-    /**
-     * Longest wait before the first retry; it doubles with each further one.
-     *
-     * @default "50ms"
-     * @range above 0 to 1 h
-     */
-    readonly from?: Duration;
-    /**
-     * Where the doubling ends.
-     *
-     * @default "2s"
-     * @range above 0 to 1 h
-     */
-    readonly to?: Duration;
-    /**
-     * `"full"` draws the wait from 0 to the longest, so that clients which failed together do not come back together;
-     * `"none"` waits the longest each time.
-     *
-     * @default "full"
-     */
-    readonly jitter?: "full" | "none";
-}
-/** When a failed request is sent again. */
-export interface RetryOptions {
-    /**
-     * Further tries after the first one.
-     *
-     * 0 turns retries off. Each adds its own time to what the caller waits; the budget bounds what all of them add to
-     * the server's load.
-     *
-     * @default 0
-     * @range 0 to 10
-     * @metric http_client_retries_total
-     */
-    readonly attempts?: number;
-    /**
-     * Methods that may be sent twice. Another method is retried only with an `Idempotency-Key` header.
-     *
-     * A method that is listed wrongly shows as orders that were placed twice. RFC 9110 section 9.2.2 names the safe ones.
-     *
-     * @default ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"]
-     */
-    readonly methods?: readonly string[];
-    /**
-     * Answers that mean "try again".
-     *
-     * 429 is left out: whoever sends it asks for less, and a client that knows better adds it.
-     *
-     * @default [502, 503, 504]
-     * @range 300 to 599
-     */
-    readonly statusCodes?: readonly number[];
-    /**
-     * Codes of errors that mean "try again", looked up on the error and on its `cause`.
-     *
-     * A full pool is left out, because the next try would wait in the same queue; so is a late response header, because
-     * the server may still be at work on it.
-     *
-     * @default connections refused, reset, broken, unreachable or timed out, and temporary DNS failures
-     */
-    readonly errors?: readonly string[];
-    /** How long to wait before each further try. */
-    readonly backoff?: BackoffOptions;
-    /**
-     * Whether a `Retry-After` of the server makes the wait longer (RFC 9110 section 10.2.3).
-     *
-     * @default true
-     */
-    readonly respectRetryAfter?: boolean;
-    /**
-     * Longest `Retry-After` that is waited for. An answer that asks for more is handed to the caller instead, because
-     * coming back earlier than asked is what the server cannot use.
-     *
-     * @default "30s"
-     * @range above 0 to 1 h
-     */
-    readonly maxRetryAfter?: Duration;
-    /** How many retries there may be in all, in proportion to the requests to that origin. */
-    readonly budget?: BudgetOptions;
-}
-/** When a second, equal request is sent because the first one is slow. */
-export interface HedgeOptions {
-    /**
-     * How long to wait for a response header before the second request; `"p95"` waits for as long as 95 of 100 requests
-     * to that origin take.
-     *
-     * Too short doubles the load until the budget is spent; too long heals nothing. `"p95"` sends no hedge before 100
-     * response times are known.
-     *
-     * @default "p95"
-     * @range above 0 to 1 h, or "p95"
-     * @metric http_client_hedges_total{outcome="sent"}
-     */
-    readonly delay?: Duration | "p95";
-    /**
-     * Further requests for one call.
-     *
-     * @default 1
-     * @range 0 to 3, where 0 turns hedging off
-     */
-    readonly maxHedges?: number;
-    /** How many hedges there may be in all, in proportion to the requests to that origin. */
-    readonly budget?: BudgetOptions;
-}
-/** When an address of an origin is left alone for a while. */
-export interface EjectionOptions {
-    /**
-     * Failures in a row (connection refused or reset, 5xx) after which an address is tried last.
-     *
-     * Too low ejects on everyday errors; too high sends a dead machine its share of requests for longer.
-     *
-     * @default 5
-     * @range 1 up
-     * @metric http_client_ejections_total
-     */
-    readonly consecutiveFailures?: number;
-    /**
-     * Length of the first ejection; the n-th is n times as long.
-     *
-     * @default "30s"
-     * @range above 0 to 1 h
-     */
-    readonly baseTime?: Duration;
-    /**
-     * Longest ejection.
-     *
-     * @default "300s"
-     * @range above 0 to 24 h
-     */
-    readonly maxTime?: Duration;
-    /**
-     * Largest share of an origin's addresses that may be out at once.
-     *
-     * When more of them fail, the fault is elsewhere, and taking them out would only crowd the rest.
-     *
-     * @default 0.5
-     * @range 0 to 1
-     */
-    readonly maxEjected?: number;
-}
-/** How many requests may be in flight to one origin. */
-export interface ConcurrencyOptions {
-    /**
-     * A number, or `"adaptive"` for a limit that follows the measured response times. See {@link AdaptiveLimit}.
-     *
-     * A request above it waits. Too low shows as waiting requests while the server is idle; too high as response times
-     * that grow with the load.
-     *
-     * @default "adaptive"
-     * @range 1 up, or "adaptive"
-     * @metric http_client_concurrency_limit
-     */
-    readonly limit?: number | "adaptive";
-    /**
-     * The adaptive limit never goes below.
-     *
-     * @default 20
-     * @range 1 up
-     */
-    readonly min?: number;
-    /**
-     * The adaptive limit never goes above.
-     *
-     * @default 200
-     * @range 1 up
-     */
-    readonly max?: number;
-    /**
-     * Requests to one origin that may wait for the limit; one more fails at once.
-     *
-     * @default 1000
-     * @range 0 up, or Infinity
-     */
-    readonly maxWaiting?: number;
-    /**
-     * Longest wait for the limit.
-     *
-     * @default "10s"
-     * @range above 0, or Infinity
-     */
-    readonly waitTimeout?: Duration;
-}
-export interface ResolvedBackoffOptions {
-    readonly from: number;
-    readonly to: number;
-    readonly jitter: "full" | "none";
-}
-export interface ResolvedRetryOptions {
-    readonly attempts: number;
-    readonly methods: readonly string[];
-    readonly statusCodes: readonly number[];
-    readonly errors: readonly string[];
-    readonly backoff: ResolvedBackoffOptions;
-    readonly respectRetryAfter: boolean;
-    readonly maxRetryAfter: number;
-    readonly budget: RetryBudgetOptions;
-}
-export interface ResolvedHedgeOptions {
-    readonly delay: number | "p95";
-    readonly maxHedges: number;
-    readonly budget: RetryBudgetOptions;
-}
-export interface ResolvedConcurrencyOptions {
-    readonly limit: number | "adaptive";
-    readonly min: number;
-    readonly max: number;
-    readonly maxWaiting: number;
-    readonly waitTimeout: number;
-}
-/** The budget of retries, which stale replays use as well. */
-export declare const retryBudgetOptions: OptionTable<BudgetOptions, RetryBudgetOptions>;
-/** The budget of hedges: smaller, because a hedge is sent while the first request may still succeed. */
-export declare const hedgeBudgetOptions: OptionTable<BudgetOptions, RetryBudgetOptions>;
-export declare const retryOptions: OptionTable<RetryOptions, ResolvedRetryOptions>;
-export declare const hedgeOptions: OptionTable<HedgeOptions, ResolvedHedgeOptions>;
-export declare const ejectionOptions: OptionTable<EjectionOptions, OutlierEjectionOptions>;
-export declare const concurrencyOptions: OptionTable<ConcurrencyOptions, ResolvedConcurrencyOptions>;
-/** The rule of the whole `concurrency` group, with the check that `min` is not above `max`. */
-export declare const concurrencyRule: OptionRule<ConcurrencyOptions, Readonly<ResolvedConcurrencyOptions>>;
 
 // client/policies/outlier-ejection.d.ts
 
@@ -1368,6 +1436,43 @@ export declare class OutlierEjection {
     order<Address extends string>(addresses: readonly Address[]): Address[];
 }
 
+// client/policies/retry-budget.d.ts
+
+/**
+ * How many extra tries a client may make, measured against the requests that it makes anyway.
+ *
+ * When a server fails, a fixed number of attempts multiplies its load at the worst moment. A budget bounds the whole
+ * instead: each request puts a share of a try in, each retry takes one out, and what is older than the window counts
+ * no more, so that a day of good traffic cannot pay for a storm. The shape and the figures (20 % of the requests, and
+ * 10 a second for clients with little traffic, over 10 s) are those of Finagle's RetryBudget. Retries, hedges and
+ * stale replays all draw on one of these. There is no timer: time is looked at when the budget is used.
+ */
+export interface RetryBudgetOptions {
+    /** Tries allowed for each request of the window, for example 0.2. */
+    readonly ratio: number;
+    /** Tries allowed for each second of the window, whatever the traffic. */
+    readonly minPerSecond: number;
+    /** Length of the window in milliseconds. */
+    readonly ttl: number;
+}
+/**
+ * Says whether one more try is allowed.
+ *
+ * Invariant: `#deposited` and `#withdrawn` are the sums over the slots, and slot `#tick % slotCount` is the newest.
+ * `#advance` is the only place that lets a slot go out of the window. Whole numbers are kept and the ratio is applied
+ * when the balance is read, so that no rounding error builds up.
+ */
+export declare class RetryBudget {
+    #private;
+    constructor(options: RetryBudgetOptions, now?: () => number);
+    /** Tries that may be made now. */
+    get balance(): number;
+    /** Counts a request. Call it once for each, not for its retries. Allocates nothing. */
+    deposit(): void;
+    /** Takes one try if there is one. `false` means: do not try again. */
+    tryWithdraw(): boolean;
+}
+
 // client/undici.d.ts
 
 /**
@@ -1392,47 +1497,6 @@ export declare function loadClient(): Promise<void>;
 /** undici's connection. Whoever asks has waited for {@link loadClient}. */
 export declare function getClient(): typeof Undici.Client;
 
-// client/dial/dial-options.d.ts
-
-/** What a dialer can be told. The transport's option table checks and defaults most of it; this is the stored form. */
-import { type LookupFunction } from "node:net";
-import { type ConnectionOptions, type SecureContext } from "node:tls";
-import type { ProxyRule } from "./proxy-rule.ts";
-export interface DialOptions {
-    /** Longest time for the name lookup, the TCP connection and the tunnel through a proxy together; ms, `Infinity` for none. */
-    readonly dialTimeoutMs: number;
-    /** Longest time for the TLS handshake with the target; ms, `Infinity` for none. */
-    readonly tlsHandshakeTimeoutMs: number;
-    /**
-     * Most dials under way at once, TLS included; more wait for their turn. One host gets at most half of them.
-     *
-     * @default 100
-     */
-    readonly maxDials?: number | undefined;
-    /** Settings for every TLS connection: client certificate, `ca`, `rejectUnauthorized`, `minVersion`, ... */
-    readonly tls?: ConnectionOptions | undefined;
-    /** Replaces `dns.lookup`, with its signature. It is called with `all: true` and may answer in either form. */
-    readonly lookup?: LookupFunction | undefined;
-    /** @default "none" */
-    readonly proxy?: ProxyRule | undefined;
-    /** Path of a Unix socket: every target is reached through it, without a name lookup and without a proxy. */
-    readonly socketPath?: string | undefined;
-    /** Address of this machine to connect from. Addresses of the other family are then not tried. */
-    readonly localAddress?: string | undefined;
-    /**
-     * Silence before TCP itself asks whether the peer is still there, in ms.
-     *
-     * @default 30000, as in Go
-     */
-    readonly keepAliveInitialDelay?: number | undefined;
-    /** Most TLS sessions kept for resumption. @default 100 */
-    readonly maxCachedTlsSessions?: number | undefined;
-}
-/** Refuses what would otherwise fail in every dial, or surprise in one. */
-export declare function checkDialOptions({ localAddress, maxDials, proxy, socketPath }: DialOptions): void;
-/** Parses the certificates once. A wrong key or password is found here and not in the first request. */
-export declare function secureContextFor(tls: ConnectionOptions | undefined): SecureContext;
-
 // client/instruments.d.ts
 
 /**
@@ -1453,6 +1517,8 @@ declare class PolicyInstruments {
     readonly hedges: Family<Counter>;
     readonly ejections: Family<Counter>;
     readonly gated: Family<Counter>;
+    readonly limit: GaugeFamily;
+    readonly limitWaiting: GaugeFamily;
     constructor(registry: Registry);
 }
 /** All families of the client in one registry. Made once for a transport; transports of one registry share them. */
@@ -1613,40 +1679,3 @@ export declare function addedHeaders(options: Pick<DispatchOptions, "method">, r
 /** The target of a request in the form that a forward proxy wants. */
 export declare function absolutePath(origin: string, path: string): string;
 export {};
-
-// client/policies/retry-budget.d.ts
-
-/**
- * How many extra tries a client may make, measured against the requests that it makes anyway.
- *
- * When a server fails, a fixed number of attempts multiplies its load at the worst moment. A budget bounds the whole
- * instead: each request puts a share of a try in, each retry takes one out, and what is older than the window counts
- * no more, so that a day of good traffic cannot pay for a storm. The shape and the figures (20 % of the requests, and
- * 10 a second for clients with little traffic, over 10 s) are those of Finagle's RetryBudget. Retries, hedges and
- * stale replays all draw on one of these. There is no timer: time is looked at when the budget is used.
- */
-export interface RetryBudgetOptions {
-    /** Tries allowed for each request of the window, for example 0.2. */
-    readonly ratio: number;
-    /** Tries allowed for each second of the window, whatever the traffic. */
-    readonly minPerSecond: number;
-    /** Length of the window in milliseconds. */
-    readonly ttl: number;
-}
-/**
- * Says whether one more try is allowed.
- *
- * Invariant: `#deposited` and `#withdrawn` are the sums over the slots, and slot `#tick % slotCount` is the newest.
- * `#advance` is the only place that lets a slot go out of the window. Whole numbers are kept and the ratio is applied
- * when the balance is read, so that no rounding error builds up.
- */
-export declare class RetryBudget {
-    #private;
-    constructor(options: RetryBudgetOptions, now?: () => number);
-    /** Tries that may be made now. */
-    get balance(): number;
-    /** Counts a request. Call it once for each, not for its retries. Allocates nothing. */
-    deposit(): void;
-    /** Takes one try if there is one. `false` means: do not try again. */
-    tryWithdraw(): boolean;
-}

@@ -9,6 +9,7 @@ import { assertNothingLeft, until } from "../../test/support/loopback.ts";
 import { answer, rawServer } from "../../test/support/raw-server.ts";
 import { ask, failure, type SendOptions } from "../../test/support/send.ts";
 import { assertQuiet, openTransport } from "../../test/support/transport-checks.ts";
+import type { Registry } from "../core/instruments.ts";
 import { Transport } from "./transport.ts";
 
 afterEach(assertNothingLeft);
@@ -220,3 +221,17 @@ for (const [name, make, headers, code] of bodies) {
     );
   });
 }
+
+for (const count of [-1, 1.5, Number.NaN, "2"]) {
+  test(`prewarm refuses to open ${JSON.stringify(count)} connections`, async () => {
+    await using transport = openTransport();
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what JavaScript may pass
+    await assert.rejects(transport.prewarm("http://127.0.0.1:1", count as number), { code: "ERR_OPTION" });
+  });
+}
+
+test("a registry that is none is refused by name", () => {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what JavaScript may pass
+  const registry = {} as Registry;
+  assert.throws(() => new Transport({ registry }), { code: "ERR_OPTION", message: /Transport\.registry/ });
+});

@@ -19,6 +19,21 @@ export {
   type PoolSnapshot,
 } from "./errors.ts";
 export type { ConnectionClosed, ConnectionOpened, LeakedBody, RequestReplayed } from "./channels.ts";
+export type { DialTimings } from "./dial/dialer.ts";
+export { ConcurrencyLimitError } from "./policies/concurrency-error.ts";
+export type {
+  BackoffOptions,
+  BudgetOptions,
+  ConcurrencyOptions,
+  EjectionOptions,
+  HedgeOptions,
+  RetryOptions,
+} from "./policies/options.ts";
 export { Transport } from "./transport.ts";
-export type { PropagationOptions, ReplayOptions, TransportOptions } from "./transport-options.ts";
+export type {
+  PropagationOptions,
+  ReplayOptions,
+  ResolvedTransportOptions,
+  TransportOptions,
+} from "./transport-options.ts";
 export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.ts";

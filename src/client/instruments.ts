@@ -45,6 +45,8 @@ class PolicyInstruments {
   readonly hedges: Family<Counter>;
   readonly ejections: Family<Counter>;
   readonly gated: Family<Counter>;
+  readonly limit: GaugeFamily;
+  readonly limitWaiting: GaugeFamily;
 
   constructor(registry: Registry) {
     this.refusedRetries = registry.counter(
@@ -61,6 +63,16 @@ class PolicyInstruments {
       "http_client_concurrency_limited_total",
       "Requests that the concurrency limit kept back, by outcome.",
       [...originLabels, "outcome"],
+    );
+    this.limit = registry.gauge(
+      "http_client_concurrency_limit",
+      "Requests that the concurrency limit lets be in flight at once.",
+      originLabels,
+    );
+    this.limitWaiting = registry.gauge(
+      "http_client_concurrency_waiting",
+      "Requests that wait for the concurrency limit; they ask for no connection yet.",
+      originLabels,
     );
   }
 }

@@ -13,6 +13,7 @@ import { Dialer } from "./dial/dialer.ts";
 import { TooManyHostsError, TransportClosedError } from "./errors.ts";
 import { ClientInstruments, OriginInstruments } from "./instruments.ts";
 import { Pool, type PoolNeighbours } from "./pool.ts";
+import type { ConcurrencyPolicy, GateStats } from "./policies/concurrency.ts";
 import { findHeader } from "./request-headers.ts";
 import { SharedLimits } from "./shared-limits.ts";
 import type { ResolvedTransportOptions } from "./transport-options.ts";
@@ -80,9 +81,13 @@ export class OriginPools {
     return this.#pools.get(text) ?? this.#find(text, "", {});
   }
 
-  /** The pool of an origin that is known; the variants of a TLS origin are left out. */
+  /** A pool of that origin, in whichever form the caller wrote it: its variants are in the same books. */
   peek(origin: string): Pool | undefined {
-    return this.#pools.get(origin);
+    const known = this.#pools.get(origin);
+    if (known !== undefined) return known;
+    const canonical = URL.parse(origin)?.origin;
+    for (const pool of this.#pools.values()) if (pool.origin === canonical) return pool;
+    return undefined;
   }
 
   closeIdle(): void {
@@ -105,6 +110,23 @@ export class OriginPools {
     this.#near.dialer.close();
     await this.#near.shared.whenEmpty();
     this.#dispose();
+  }
+
+  /** Shows the limits of a policy, and who waits for them, beside the levels of the pools. */
+  observeLimits(policy: ConcurrencyPolicy): void {
+    const { limit, limitWaiting } = this.#instruments.policies;
+    const perOrigin =
+      (read: (stats: GateStats) => number) =>
+      (report: (value: number, ...labels: string[]) => void): void => {
+        for (const [origin, stats] of policy.all()) {
+          const labels = this.peek(origin)?.instruments.labels;
+          if (labels !== undefined) report(read(stats), ...labels);
+        }
+      };
+    this.#gauges.push(
+      limit.observe(perOrigin((stats) => stats.limit)),
+      limitWaiting.observe(perOrigin((stats) => stats.waiting)),
+    );
   }
 
   stats(): TransportStats {

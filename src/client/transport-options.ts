@@ -361,6 +361,11 @@ function beDispatcher(value: Pick<Dispatcher, "dispatch"> | undefined): void {
     throw new TypeError("must have a dispatch method, as undici's MockAgent has");
 }
 
+function beRegistry(value: Registry): void {
+  beObject(value);
+  if (typeof value.counter !== "function") throw new TypeError("must be a Registry of sluice/core");
+}
+
 function beOrigins(value: readonly string[]): void {
   if (!Array.isArray(value)) throw new TypeError("must be an array of origins");
   for (const origin of value) {
@@ -410,5 +415,5 @@ export const transportOptions: OptionTable<TransportOptions, ResolvedTransportOp
   onLeak: given<((leak: LeakedBody) => void) | undefined>({ fallback: undefined, check: beFunction }),
   upstream: given<Pick<Dispatcher, "dispatch"> | undefined>({ fallback: undefined, check: beDispatcher }),
   name: text({ fallback: "default" }),
-  registry: given<Registry>({ fallback: instruments }),
+  registry: given<Registry>({ fallback: instruments, check: beRegistry }),
 };

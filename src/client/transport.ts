@@ -10,6 +10,7 @@ import type { Agent } from "node:https";
 import type { Dispatcher } from "undici";
 import { context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
 import { TransportAgent } from "./agent.ts";
 import { bodyLeaked, type LeakedBody } from "./channels.ts";
@@ -144,8 +145,13 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
   /**
    * Opens connections before they are needed: until `count` to `origin` are idle or on their way, as far as the limits
    * allow. Resolves to how many were opened; why a dial failed is in `stats()` as `lastError`.
+   *
+   * @throws {OptionError} `count` is no whole number, or below 0
    */
   async prewarm(origin: string | URL, count: number): Promise<number> {
+    if (!(count === Infinity || (Number.isInteger(count) && count >= 0))) {
+      throw new OptionError("prewarm.count", `must be a whole number from 0 up, or Infinity; got ${String(count)}`);
+    }
     if (this.#end !== undefined) throw new TransportClosedError();
     return this.#pools.poolFor({ origin }).prewarm(count);
   }
@@ -196,6 +202,7 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
       onHedge: (outcome, origin) => this.#pools.peek(origin)?.instruments.hedged(outcome),
       onLimit: (outcome, origin) => this.#pools.peek(origin)?.instruments.gated(outcome),
     });
+    if (policies.concurrency !== undefined) this.#pools.observeLimits(policies.concurrency);
     return policies.wrap(
       upstream === undefined
         ? (options, handler) => this.#toPool(options, handler)

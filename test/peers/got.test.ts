@@ -13,7 +13,7 @@ import { testPeer } from "../support/peer-contract.ts";
 
 function over(transport: Transport): Got {
   const agent = transport.agent();
-  return got.extend({ agent: { http: agent }, retry: { limit: 0 } });
+  return got.extend({ agent: { http: agent, https: agent }, retry: { limit: 0 } });
 }
 
 testPeer("got", (transport) => {

@@ -67,6 +67,13 @@ export class ConcurrencyPolicy {
     return { limit, inFlight, waiting };
   }
 
+  /** Every origin with its limit beside its levels. */
+  *all(): Generator<[origin: string, stats: GateStats]> {
+    for (const [origin, { limit, inFlight, waiting }] of this.#gates.entries()) {
+      yield [origin, { limit, inFlight, waiting }];
+    }
+  }
+
   /** The same dispatch behind the limit. */
   wrap(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
     return (opts, handler) => {

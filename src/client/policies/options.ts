@@ -18,9 +18,9 @@ export interface BudgetOptions {
    * When they are used up, a failure is handed to the caller at once. Too low shows as failures that a retry would
    * have healed; too high makes a server's outage worse by that share.
    *
-   * @default 0.2 for retries and replays, 0.1 for hedges
+   * @default 0.2 for retries, 0.1 for hedges
    * @range 0 to 1
-   * @metric http_client_retries_total{reason="budget_spent"}
+   * @metric http_client_retries_refused_total{reason="budget_spent"}
    */
   readonly ratio?: number;
   /**
@@ -28,7 +28,7 @@ export interface BudgetOptions {
    *
    * Without it a client that makes one request a minute could never retry.
    *
-   * @default 10 for retries and replays, 1 for hedges
+   * @default 10 for retries, 1 for hedges
    * @range 0 to Infinity
    */
   readonly minPerSecond?: number;

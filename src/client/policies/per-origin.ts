@@ -25,6 +25,11 @@ export class PerOrigin<Value> {
     return this.#values.size;
   }
 
+  /** What is remembered, the least recently used first. */
+  entries(): Iterable<[origin: string, value: Value]> {
+    return this.#values.entries();
+  }
+
   get(origin: string): Value {
     if (this.#last !== undefined && origin === this.#lastOrigin) return this.#last;
     const value = this.#values.get(origin) ?? this.#make(origin);
