@@ -212,7 +212,7 @@ test("a GET is not sent again when a new connection is closed on it", async () =
 
 test("a timeout is not repaired by sending again", async () => {
   await using server = await closesOnSecond(() => {});
-  await using transport = openTransport({ responseHeaderTimeout: 30 });
+  await using transport = openTransport({ responseHeaderTimeout: 100 });
   await ask(transport, { origin: server.origin });
 
   assert.equal((await failure(ask(transport, { origin: server.origin }))).code, "ERR_RESPONSE_HEADER_TIMEOUT");

@@ -73,12 +73,12 @@ test("a body that stands still for bodyTimeout is ERR_BODY_TIMEOUT; one that mov
     if (path === "/moves") for (let n = 0; n < 20; n += 1) setTimeout(() => socket.write("x"), n * 10);
     else socket.write("some");
   });
-  await using transport = openTransport({ bodyTimeout: 80, responseHeaderTimeout: 40 });
+  await using transport = openTransport({ bodyTimeout: 150, responseHeaderTimeout: 100 });
 
   assert.equal((await ask(transport, { origin: server.origin, path: "/moves" })).body, "x".repeat(20));
   const sent = send(transport, { origin: server.origin });
   await sent.header;
-  const error = await failsAfter(79, sent.answer);
+  const error = await failsAfter(149, sent.answer);
 
   const { code, phase, cause } = error as Error & Record<string, unknown>;
   assert.deepEqual(
@@ -180,12 +180,12 @@ test("an upload in one piece may take longer than any timeout while it moves, an
 
 test("a request's own headersTimeout and bodyTimeout go first, and 0 means none", async () => {
   await using server = await rawServer((socket, { path }) => {
-    if (path === "/header") setTimeout(() => answer(socket), 90);
+    if (path === "/header") setTimeout(() => answer(socket), 160);
     if (!path.endsWith("body")) return;
     socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no");
-    if (path === "/body") setTimeout(() => socket.write("k"), 90);
+    if (path === "/body") setTimeout(() => socket.write("k"), 160);
   });
-  await using transport = openTransport({ responseHeaderTimeout: 40, bodyTimeout: 40 });
+  await using transport = openTransport({ responseHeaderTimeout: 100, bodyTimeout: 100 });
   const { origin } = server;
 
   const [header, body] = await Promise.all([

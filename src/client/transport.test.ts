@@ -148,10 +148,10 @@ test("the instruments and the stats tell the same", async () => {
   const registry = new Registry();
   await using server = await rawServer((socket, { path }) => {
     if (path === "/close") answer(socket, "ok", "connection: close");
-    else if (path === "/slow") setTimeout(() => answer(socket), 100);
+    else if (path === "/slow") setTimeout(() => answer(socket), 400);
     else answer(socket);
   });
-  await using transport = openTransport({ registry, name: "orders", maxConnsPerHost: 2, responseHeaderTimeout: 40 });
+  await using transport = openTransport({ registry, name: "orders", maxConnsPerHost: 2, responseHeaderTimeout: 150 });
   const { origin } = server;
   for (const path of ["/", "/", "/close", "/slow", "/"]) await ask(transport, { origin, path }).catch(() => {});
   await Promise.all([1, 2, 3].map(() => ask(transport, { origin })));
