@@ -317,3 +317,15 @@ test("one connection serves fetches one after the other, also over redirects", a
   }
   assert.equal(bench.transport.stats().opened, 1);
 });
+
+test("the stack of a failed fetch names the function that waited for it", async () => {
+  await using transport = new Transport();
+  async function loadTheProduct(): Promise<Response> {
+    return await transport.fetch("http://127.0.0.1:2/");
+  }
+
+  await assert.rejects(loadTheProduct(), (error: Error) => {
+    assert.match(error.stack ?? "", /^TypeError: fetch failed\n.*loadTheProduct/);
+    return true;
+  });
+});

@@ -107,7 +107,7 @@ export class TlsHandshakeTimeoutError extends ClientError {
   }
 }
 
-/** The proxy answered `CONNECT` with something else than 2xx, or broke off. Nothing reached the origin. */
+/** The proxy could not be reached, answered `CONNECT` with something else than 2xx, or broke off. Nothing reached the origin. */
 export class ProxyConnectError extends ClientError {
   readonly code = "ERR_PROXY_CONNECT";
   readonly phase = "proxy";
@@ -116,9 +116,10 @@ export class ProxyConnectError extends ClientError {
   readonly status: number;
 
   constructor(proxy: string, target: string, status: number, options?: ErrorOptions) {
-    const answer = status === 0 ? "closed the connection without an answer" : `answered ${status}`;
+    const cause = options?.cause instanceof Error ? `: ${options.cause.message}` : "";
+    const answer = status === 0 ? `failed${cause}` : `answered ${status}`;
     const next = status === 407 ? " Put the user and password into the proxy's URL." : "";
-    super(`The proxy ${proxy} ${answer} when asked to connect to ${target}.${next}`, options);
+    super(`The proxy ${proxy} ${answer}, when asked to connect to ${target}.${next}`, options);
     this.status = status;
   }
 }

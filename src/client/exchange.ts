@@ -452,10 +452,11 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   }
 
   #reasonToClose(): CloseReason | undefined {
+    // Asked to close, the server says that it will.
+    if (this.bare || this.#options.reset === true) return "single_use";
     if (this.#serverCloses) return "server_close";
     // The answer came before the request had gone out: the rest of it would be read as the next request.
-    if (!this.#sent) return "aborted";
-    return this.bare || this.#options.reset === true ? "single_use" : undefined;
+    return this.#sent ? undefined : "aborted";
   }
 
   #reportUnread(): void {

@@ -33,7 +33,7 @@ export interface PoolCounts {
   /** Requests sent again by the `retry` option. */
   readonly retries: number;
   readonly timeouts: Readonly<Partial<Record<Phase, number>>>;
-  /** How often a request waited because no connection was free. */
+  /** How often a request waited because no connection was free: for one in use, or for a dial of its own. */
   readonly waitCount: number;
   /** How long they waited in all, in milliseconds. */
   readonly waitDuration: number;

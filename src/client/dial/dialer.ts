@@ -14,7 +14,7 @@
 import type { LookupAddress } from "node:dns";
 import { isIPv6, type Socket } from "node:net";
 import { outside } from "../../core/context.ts";
-import { DialTimeoutError, TlsHandshakeTimeoutError, TransportClosedError } from "../errors.ts";
+import { DialTimeoutError, ProxyConnectError, TlsHandshakeTimeoutError, TransportClosedError } from "../errors.ts";
 import { DialGate, type Turn } from "./dial-gate.ts";
 import { checkDialOptions, secureContextFor, type DialOptions } from "./dial-options.ts";
 import { DialScope } from "./dial-scope.ts";
@@ -213,6 +213,10 @@ export class Dialer {
     attempt.phase = "connect";
     const { socket, candidate } = await connectFirst(candidates, scope.signal, {
       onAttempt: ({ name }) => tried.push(name),
+    }).catch((cause: unknown) => {
+      if (route === undefined || scope.signal.aborted) throw cause;
+      // Whoever reads "connection refused" would look for the fault at the origin.
+      throw new ProxyConnectError(route.proxy.url, authorityOf(target), 0, { cause });
     });
     attempt.socket = socket;
     const connectedAt = performance.now();

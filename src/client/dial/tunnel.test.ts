@@ -12,6 +12,7 @@ import { Dialer } from "./dialer.ts";
 import { ignoreError } from "./happy-eyeballs.ts";
 import { parseProxy, type ProxyRule } from "./proxy-rule.ts";
 import { openTunnel } from "./tunnel.ts";
+import { ProxyConnectError } from "../errors.ts";
 
 interface Connect {
   readonly authority: string | undefined;
@@ -166,6 +167,16 @@ test("a proxy that hangs up without an answer is an error with status 0 and the 
   await assert.rejects(through(`http://127.0.0.1:${proxy.port}`).dial(shop), (error) => {
     assert.ok(error instanceof Error && error.cause instanceof Error && "code" in error.cause);
     assert.equal(error.cause.code, "ECONNRESET");
+    return true;
+  });
+});
+
+test("a proxy that cannot be reached is named, with the target and the reason", async () => {
+  await assert.rejects(through("http://127.0.0.1:1").dial(shop), (error) => {
+    assert.ok(error instanceof ProxyConnectError);
+    assert.match(error.message, /proxy http:\/\/127\.0\.0\.1:1 failed: connect ECONNREFUSED.*shop\.test/);
+    assert.ok(error.cause instanceof Error && "code" in error.cause);
+    assert.equal(error.cause.code, "ECONNREFUSED");
     return true;
   });
 });

@@ -33,15 +33,21 @@ export function createFetch(dispatcher: FetchDispatcher): Fetch {
       LeanResponse.adoptGlobal();
       if (init?.dispatcher !== undefined) return builtInFetch(input, init);
       const common = readCommonRequest(input, init);
-      if (common !== undefined) return sendRequest(dispatcher, common);
+      if (common !== undefined) return sendRequest(dispatcher, common).catch(nameCaller);
       const request = new globalThis.Request(input, init);
       const lean = readRequestObject(request, init?.body);
-      if (lean !== undefined) return sendRequest(dispatcher, lean);
+      if (lean !== undefined) return sendRequest(dispatcher, lean).catch(nameCaller);
       return builtInFetch(request, overDispatcher(dispatcher, request));
     } catch (error) {
       return Promise.reject(error);
     }
   };
+}
+
+/** A network error is made where nobody waits. From here on its stack leads to the `await` that it is thrown at. */
+function nameCaller(error: unknown): never {
+  if (error instanceof TypeError) Error.captureStackTrace(error, nameCaller);
+  throw error;
 }
 
 /** An `init` that changes nothing of `request` but its dispatcher. Any init resets the referrer, so it is repeated. */
