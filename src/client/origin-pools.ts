@@ -203,6 +203,7 @@ export class OriginPools {
   }
 
   #dispose(): void {
+    this.#near.shared.exitGuard.close();
     this.#near.dialer.close();
     for (const gauge of this.#gauges) gauge[Symbol.dispose]();
   }

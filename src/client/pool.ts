@@ -94,7 +94,7 @@ export class Pool {
   readonly #idle: Connection[] = [];
   /** HTTP/2 connections, idle or not. */
   readonly #multiplexed: Connection[] = [];
-  readonly #waiters = new WaitQueue();
+  readonly #waiters: WaitQueue;
   readonly #connections = new Set<Connection>();
   readonly #closing = new AbortController();
   #closedBy: Error | undefined;
@@ -115,6 +115,7 @@ export class Pool {
     this.instruments = instruments;
     this.closed = countReasons();
     this.#near = near;
+    this.#waiters = new WaitQueue(near.shared.exitGuard);
     this.#ejection = near.ejection && new OutlierEjection(near.ejection, (address) => this.#onEjected(address));
     this.#target = { ...target, avoid: (address) => this.#ejection?.avoid(address) === true };
     this.#protocol = target.allowH2 ? "unknown" : "h1";

@@ -9,6 +9,7 @@
  */
 
 import type { Connection } from "./connection.ts";
+import { ExitGuard } from "./exit-guard.ts";
 import type { Pool } from "./pool.ts";
 
 /**
@@ -18,6 +19,8 @@ import type { Pool } from "./pool.ts";
 export class SharedLimits {
   readonly maxConns: number;
   readonly maxIdleConns: number;
+  /** Holds the process while somebody waits, in whichever pool. */
+  readonly exitGuard: ExitGuard = new ExitGuard();
   #open = 0;
   #idle = 0;
   #oldest: Connection | undefined;

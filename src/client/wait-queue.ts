@@ -8,6 +8,7 @@
 
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { Connection } from "./connection.ts";
+import type { ExitGuard } from "./exit-guard.ts";
 
 /** Somebody who wants a connection. It is its own deadline while it waits. */
 export abstract class Waiter extends WheelTimer {
@@ -28,11 +29,16 @@ export abstract class Waiter extends WheelTimer {
   abstract onRefused(error: Error): void;
 }
 
-/** Invariant: a waiter is linked exactly while its `queued` is true; `size` counts the linked ones. */
+/** Invariant: a waiter is linked exactly while its `queued` is true; `size` counts the linked ones, and so does the guard. */
 export class WaitQueue {
+  readonly #exitGuard: ExitGuard;
   #first: Waiter | undefined;
   #last: Waiter | undefined;
   #size = 0;
+
+  constructor(exitGuard: ExitGuard) {
+    this.#exitGuard = exitGuard;
+  }
 
   get size(): number {
     return this.#size;
@@ -70,10 +76,12 @@ export class WaitQueue {
     waiter.after = undefined;
     waiter.queued = false;
     this.#size -= 1;
+    this.#exitGuard.leave();
   }
 
   #added(waiter: Waiter): void {
     waiter.queued = true;
     this.#size += 1;
+    this.#exitGuard.enter();
   }
 }
