@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
-import { afterEach, test } from "node:test";
+import { afterEach, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertNothingLeft, until } from "../../test/support/loopback.ts";
 import { answer, rawServer } from "../../test/support/raw-server.ts";
@@ -12,6 +12,13 @@ import { assertQuiet, LagMeter, levels, openTransport } from "../../test/support
 
 afterEach(assertNothingLeft);
 
+// The first request of a process loads what sends it, which takes longer than some of the limits here.
+before(async () => {
+  await using server = await rawServer((socket) => answer(socket));
+  await using transport = openTransport();
+  await ask(transport, { origin: server.origin });
+});
+
 /** Fails unless `promise` rejects when `limitMs` is over: never before, and a tick, the loop's lag and 30 ms later. */
 async function failsAfter(limitMs: number, promise: Promise<unknown>): Promise<Error & { readonly code?: string }> {
   using lag = new LagMeter();
@@ -19,7 +26,7 @@ async function failsAfter(limitMs: number, promise: Promise<unknown>): Promise<E
   const error = await failure(promise);
   const tookMs = performance.now() - from;
   assert.ok(tookMs >= limitMs, `${error.name} after ${tookMs} ms is before ${limitMs} ms`);
-  assert.ok(tookMs <= limitMs + 10 + lag.worstMs + 30, `${error.name} after ${tookMs} ms, lag ${lag.worstMs} ms`);
+  assert.ok(tookMs <= limitMs + 10 + lag.totalMs + 30, `${error.name} after ${tookMs} ms, lag ${lag.totalMs} ms`);
   return error;
 }
 
