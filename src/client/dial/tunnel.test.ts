@@ -174,7 +174,7 @@ test("a proxy that hangs up without an answer is an error with status 0 and the 
 test("a proxy that cannot be reached is named, with the target and the reason", async () => {
   await assert.rejects(through("http://127.0.0.1:1").dial(shop), (error) => {
     assert.ok(error instanceof ProxyConnectError);
-    assert.match(error.message, /proxy http:\/\/127\.0\.0\.1:1 failed: connect ECONNREFUSED.*shop\.test/);
+    assert.match(error.message, /proxy http:\/\/127\.0\.0\.1:1 failed: connect ECONNREFUSED.*shop\.sluice\.test:443/);
     assert.ok(error.cause instanceof Error && "code" in error.cause);
     assert.equal(error.cause.code, "ECONNREFUSED");
     return true;
