@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { afterEach, test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { Registry } from "sluice/core";
 import { assertNothingLeft, until } from "../../test/support/loopback.ts";
 import { answer, rawServer } from "../../test/support/raw-server.ts";
 import { ask, failure, send } from "../../test/support/send.ts";
@@ -317,4 +318,21 @@ test("an answer that lay on an idle connection does not become that of a request
 
   assert.equal(body, "its own");
   await assertQuiet(transport);
+});
+
+test("a server that makes up statuses leaves other origins their series in the metrics", async () => {
+  let status = 199;
+  await using odd = await rawServer((socket) => socket.write(`HTTP/1.1 ${++status} X\r\ncontent-length: 0\r\n\r\n`));
+  await using plain = await rawServer((socket) => answer(socket));
+  const registry = new Registry();
+  await using transport = openTransport({ registry });
+
+  // oxlint-disable-next-line no-await-in-loop -- one connection is enough
+  for (let turn = 0; turn < 250; turn += 1) await ask(transport, { origin: odd.origin });
+  await ask(transport, { origin: plain.origin });
+
+  const requests = registry.collect().find(({ name }) => name === "http_client_requests_total");
+  const ports = requests?.samples.map(({ labels }) => labels[2]) ?? [];
+  assert.equal(ports.filter((port) => port === String(plain.port)).length, 1);
+  assert.ok(ports.length <= 40, `${ports.length} series`);
 });

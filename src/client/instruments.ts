@@ -188,6 +188,9 @@ const timeoutPhases: Readonly<Record<Phase, string>> = {
   total: "total",
 };
 
+/** Most statuses of one origin that are told apart. */
+const maxStatuses = 32;
+
 /** The series of one origin, looked up once and held. */
 export class OriginInstruments {
   readonly queueTime: Histogram;
@@ -199,6 +202,8 @@ export class OriginInstruments {
   readonly #acquiredReused: Counter;
   /** By method, then by status; failures have status 0 and are looked up by `error_type` instead. */
   readonly #byStatus = new Map<string, (RequestSeries | undefined)[]>();
+  /** The statuses that have a label of their own. */
+  readonly #statuses = new Set<number>();
 
   constructor(all: ClientInstruments, pool: string, origin: URL) {
     this.#all = all;
@@ -282,13 +287,21 @@ export class OriginInstruments {
     return series;
   }
 
+  /** A server could make up statuses until all series are its own, and no other origin has any left. */
+  #statusLabel(status: number): string {
+    if (status === 0) return "";
+    if (this.#statuses.size < maxStatuses) this.#statuses.add(status);
+    return this.#statuses.has(status) ? String(status) : "_OTHER";
+  }
+
   #look(method: string, status: number, error: string): RequestSeries {
+    const statusLabel = this.#statusLabel(status);
     const labels = [
       ...this.#labels,
       knownMethods.has(method) ? method : "_OTHER",
-      status === 0 ? "" : String(status),
+      statusLabel,
       // OpenTelemetry: the status itself is the error type where it is an error and nothing else went wrong.
-      error === "" && status >= 400 ? String(status) : error,
+      error === "" && status >= 400 ? statusLabel : error,
     ];
     return { requests: this.#all.requests.labels(...labels), duration: this.#all.duration.labels(...labels) };
   }
