@@ -124,6 +124,8 @@ export declare class Connection extends WheelTimer {
     /** Whether nothing but bytes of node:http has used it, so that it may be lent out as a bare socket. */
     get bare(): boolean;
     get gone(): boolean;
+    /** Whether it speaks HTTP/2 to a server that takes no request for now: what is sent stays in undici's queue. */
+    get stuck(): boolean;
     /** Sends a request over undici. The handler's first call back is `onRequestStart`, or `onResponseError`. */
     dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void;
     /**
@@ -335,7 +337,7 @@ export declare class TlsHandshakeTimeoutError extends ClientError {
     readonly sent = false;
     constructor(target: string, timeoutMs: number);
 }
-/** The proxy answered `CONNECT` with something else than 2xx, or broke off. Nothing reached the origin. */
+/** The proxy could not be reached, answered `CONNECT` with something else than 2xx, or broke off. Nothing reached the origin. */
 export declare class ProxyConnectError extends ClientError {
     readonly code = "ERR_PROXY_CONNECT";
     readonly phase = "proxy";
@@ -1028,7 +1030,7 @@ export interface PoolCounts {
     /** Requests sent again by the `retry` option. */
     readonly retries: number;
     readonly timeouts: Readonly<Partial<Record<Phase, number>>>;
-    /** How often a request waited because no connection was free. */
+    /** How often a request waited because no connection was free: for one in use, or for a dial of its own. */
     readonly waitCount: number;
     /** How long they waited in all, in milliseconds. */
     readonly waitDuration: number;
@@ -1067,6 +1069,8 @@ export type Sums = {
 };
 /** The counts of a pool, as they are now. */
 export declare function describeOrigin(pool: Pool): OriginStats;
+/** The sums, from now on as they are. */
+export declare function freezeCounts(sums: Sums): Readonly<PoolCounts>;
 export declare function emptySums(): Sums;
 /** Adds what a pool has counted, and its levels. */
 export declare function addPool(sums: Sums, pool: Pool): void;
@@ -1178,6 +1182,8 @@ export declare class Http2Streams {
     #private;
     /** `onCapacity` hears how many requests at once the server takes, each time that turns out to be fewer. */
     constructor(client: Client, onCapacity: (capacity: number) => void);
+    /** Whether the server takes no request at all for now. */
+    get stuck(): boolean;
     dispatch(options: Dispatcher.DispatchOptions, handler: StreamHandler): void;
     /** undici writes an attempt. The second one shows that the settings have come. */
     onWritten(attempt: Attempt): void;
@@ -1578,6 +1584,7 @@ export {};
  * node:http's Agent stops at the first host with a free socket instead, and lets the others starve (node#31942).
  */
 import type { Connection } from "./connection.ts";
+import { ExitGuard } from "./exit-guard.ts";
 import type { Pool } from "./pool.ts";
 /**
  * Invariant: `open` counts dials in progress, active and idle connections; a pool is in `#starved` only while
@@ -1587,6 +1594,8 @@ export declare class SharedLimits {
     #private;
     readonly maxConns: number;
     readonly maxIdleConns: number;
+    /** Holds the process while somebody waits, in whichever pool. */
+    readonly exitGuard: ExitGuard;
     constructor(maxConns: number, maxIdleConns: number);
     get open(): number;
     get idle(): number;
@@ -1620,6 +1629,7 @@ export declare class SharedLimits {
  */
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import type { Connection } from "./connection.ts";
+import type { ExitGuard } from "./exit-guard.ts";
 /** Somebody who wants a connection. It is its own deadline while it waits. */
 export declare abstract class Waiter extends WheelTimer {
     /** Takes only a connection that was dialled now: its last one turned out to be stale. */
@@ -1636,9 +1646,10 @@ export declare abstract class Waiter extends WheelTimer {
     /** There will be none. The waiter has left the queue. */
     abstract onRefused(error: Error): void;
 }
-/** Invariant: a waiter is linked exactly while its `queued` is true; `size` counts the linked ones. */
+/** Invariant: a waiter is linked exactly while its `queued` is true; `size` counts the linked ones, and so does the guard. */
 export declare class WaitQueue {
     #private;
+    constructor(exitGuard: ExitGuard);
     get size(): number;
     get first(): Waiter | undefined;
     push(waiter: Waiter): void;
@@ -1676,6 +1687,29 @@ export interface Route {
 export declare function wireOptions(options: DispatchOptions, route: Route, context: Context): DispatchOptions;
 /** Headers that the route asks for; the caller's own go first. */
 export declare function addedHeaders(options: Pick<DispatchOptions, "method">, route: Route, context: Context): Record<string, string> | undefined;
-/** The target of a request in the form that a forward proxy wants. */
+/**
+ * The target of a request in the form that a forward proxy wants (RFC 9112, 3.2.2; without a path for `*`, 3.2.4).
+ *
+ * @throws {errors.InvalidArgumentError} it names another origin: the proxy would go there, with what is meant for this one
+ */
 export declare function absolutePath(origin: string, path: string): string;
 export {};
+
+// client/exit-guard.d.ts
+
+/**
+ * Keeps the process alive while somebody waits in a queue.
+ *
+ * Idle connections and deadlines must not keep it alive, so their sockets and timers are unreferenced; and a connection
+ * whose body nobody reads does not either, since Node stops to read it. A program that waits for such a connection
+ * would end in the middle of its `await`, without the timeout that says why. One timer that never comes due is enough
+ * to hold it.
+ */
+/** Invariant: the timer holds the process exactly while `#waiting > 0`; there is none before the first wait. */
+export declare class ExitGuard {
+    #private;
+    enter(): void;
+    leave(): void;
+    /** Nobody waits, and nobody will. */
+    close(): void;
+}

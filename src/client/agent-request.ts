@@ -221,7 +221,7 @@ export class AgentRequest extends Waiter {
     const { shouldKeepAlive, writableFinished } = this.#request;
     // An answer that was destroyed can still come to its end; Node keeps the socket then, until it has closed.
     if (this.#conn?.socket.destroyed === true) return;
-    if (!shouldKeepAlive) this.#settle("server_close", "");
+    if (!shouldKeepAlive) this.#settle(this.#settings.keepAlive ? "server_close" : "single_use", "");
     else if (writableFinished) this.#settle(undefined, "");
     // Else the answer came before the upload had gone out. `free` follows when it has.
   };

@@ -302,3 +302,12 @@ test("requests over the agent are counted and timed like all others", async () =
   assert.match(ours, /"200"/);
   assert.equal(transport.stats().opened, 1);
 });
+
+test("without keepAlive a connection is closed for being used once, not by the server", async () => {
+  await using served = await serve(echo);
+  await using transport = new Transport({ keepAlive: false });
+  await send(http.request(served.url, { agent: transport.agent() }));
+  await assertQuiet(transport);
+  const { single_use: singleUse, server_close: serverClose } = transport.stats().closed;
+  assert.deepEqual({ singleUse, serverClose }, { singleUse: 1, serverClose: 0 });
+});

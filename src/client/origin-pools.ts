@@ -17,7 +17,7 @@ import type { ConcurrencyPolicy, GateStats } from "./policies/concurrency.ts";
 import { findHeader } from "./request-headers.ts";
 import { SharedLimits } from "./shared-limits.ts";
 import type { ResolvedTransportOptions } from "./transport-options.ts";
-import { addPool, describeOrigin, emptySums, type TransportStats } from "./transport-stats.ts";
+import { addPool, describeOrigin, emptySums, freezeCounts, type TransportStats } from "./transport-stats.ts";
 
 type DispatchOptions = Pick<Dispatcher.DispatchOptions, "origin" | "headers">;
 
@@ -135,7 +135,8 @@ export class OriginPools {
     const sums = structuredClone(this.#forgotten);
     for (const pool of [...this.#pools.values(), ...this.#retired]) addPool(sums, pool);
     const origins = Array.from(this.#pools.values(), describeOrigin);
-    return Object.freeze({ name, ...sums, limits: { maxConns, maxIdleConns, maxHosts }, origins });
+    const limits = Object.freeze({ maxConns, maxIdleConns, maxHosts });
+    return Object.freeze({ name, ...freezeCounts(sums), limits, origins: Object.freeze(origins) });
   }
 
   #securePoolFor(origin: string, options: DispatchOptions): Pool {

@@ -313,8 +313,10 @@ test("poolTimeout also bounds the wait for a dial", async () => {
   await transport.abort();
 });
 
-test("without keepAlive each request has its own connection and says so", async () => {
-  await using server = await rawServer((socket) => answer(socket));
+test("without keepAlive each request has its own connection and says so, whatever the server says", async () => {
+  await using server = await rawServer((socket, { connection }) =>
+    answer(socket, "ok", ...(connection === 1 ? [] : ["connection: close"])),
+  );
   await using transport = openTransport({ keepAlive: false });
 
   for (let n = 0; n < 3; n += 1) await ask(transport, { origin: server.origin });

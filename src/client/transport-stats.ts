@@ -73,10 +73,17 @@ export function describeOrigin(pool: Pool): OriginStats {
   addPool(sums, pool);
   return Object.freeze({
     origin: pool.origin,
-    ...sums,
-    limits: { maxConnsPerHost, maxIdleConnsPerHost, maxWaitersPerHost },
-    lastError: lastError && { at: new Date(lastError.at), message: lastError.message },
+    ...freezeCounts(sums),
+    limits: Object.freeze({ maxConnsPerHost, maxIdleConnsPerHost, maxWaitersPerHost }),
+    lastError: lastError && Object.freeze({ at: new Date(lastError.at), message: lastError.message }),
   });
+}
+
+/** The sums, from now on as they are. */
+export function freezeCounts(sums: Sums): Readonly<PoolCounts> {
+  Object.freeze(sums.closed);
+  Object.freeze(sums.timeouts);
+  return Object.freeze(sums);
 }
 
 export function emptySums(): Sums {

@@ -140,7 +140,10 @@ test("stats are a snapshot that later requests do not change, and right at each 
   assert.deepEqual(seen(), { ...none, idle: 1, opened: 1, reused: 1, waitCount: 2 });
 
   assert.equal(atStart.connecting, 1);
-  assert.ok(Object.isFrozen(atStart) && Object.isFrozen(atStart.origins[0]));
+  const [origin0] = atStart.origins;
+  for (const part of [atStart, atStart.origins, atStart.limits, origin0, origin0?.closed, origin0?.limits]) {
+    assert.ok(part !== undefined && Object.isFrozen(part));
+  }
   assert.deepEqual([atStart.name, atStart.origins[0]?.limits.maxConnsPerHost], ["orders", 1]);
 });
 
