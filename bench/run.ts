@@ -32,9 +32,9 @@ const { values: given } = parseArgs({
 });
 
 const seed = given.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given.seed);
-const launches = given.launches === undefined ? (given.quick ? 2 : 5) : Number(given.launches);
-const roundsPerLaunch = given.quick ? 3 : 5;
-const blockMs = given.quick ? 200 : 300;
+const launches = given.launches === undefined ? (given.quick ? 2 : 4) : Number(given.launches);
+const roundsPerLaunch = 3;
+const blockMs = given.quick ? 200 : 400;
 const ids = choosePeers(given.only);
 
 // Before the load of its own: what else the machine is doing is part of the figures.
@@ -46,7 +46,8 @@ const outcomes = await measureClients({
   launches,
   roundsPerLaunch,
   blockMs,
-  warmMs: given.quick ? 600 : 1_200,
+  // The heavier clients take seconds to be compiled to the end, and would be charged for that later.
+  warmMs: given.quick ? 600 : 2_500,
   onProgress: showProgress,
 });
 showProgress("");

@@ -10,7 +10,7 @@ export type { ConnectionClosed, ConnectionOpened, LeakedBody, RequestReplayed } 
 export type { DialTimings } from "./dial/dialer.ts";
 export { ConcurrencyLimitError } from "./policies/concurrency-error.ts";
 export type { BackoffOptions, BudgetOptions, ConcurrencyOptions, EjectionOptions, HedgeOptions, RetryOptions, } from "./policies/options.ts";
-export { Transport } from "./transport.ts";
+export { Transport, type CloseOptions } from "./transport.ts";
 export type { PropagationOptions, ReplayOptions, ResolvedTransportOptions, TransportOptions, } from "./transport-options.ts";
 export type { OriginStats, PoolCounts, TransportStats } from "./transport-stats.ts";
 
@@ -1040,6 +1040,10 @@ export interface PoolCounts {
 /** One origin at one moment. */
 export interface OriginStats extends PoolCounts {
     readonly origin: string;
+    /** The name asked for in the TLS handshake, when it is not the origin's: such requests share no connections with others. */
+    readonly servername: string | undefined;
+    /** Whether HTTP/2 is offered; it is not to `agent()`, so a TLS origin of both has two rows. */
+    readonly http2: boolean;
     readonly limits: {
         readonly maxConnsPerHost: number;
         readonly maxIdleConnsPerHost: number;
@@ -1086,6 +1090,7 @@ export declare function addPool(sums: Sums, pool: Pool): void;
  */
 import type { Agent } from "node:https";
 import type { Dispatcher } from "undici";
+import { type Duration } from "../core/options.ts";
 import { type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
 import { Dispatcher as DispatcherOfUndici } from "./undici.ts";
@@ -1142,8 +1147,13 @@ export declare class Transport extends DispatcherOfUndici implements AsyncDispos
     prewarm(origin: string | URL, count: number): Promise<number>;
     /** Closes what is idle, and what falls idle before the next request to its origin (Go's CloseIdleConnections). */
     closeIdleConnections(): void;
-    /** Takes no new requests, lets those under way end, and resolves when the last connection has closed. */
-    close(): Promise<void>;
+    /**
+     * Takes no new requests, lets those under way end, and resolves when the last connection has closed. What has not
+     * ended within `grace` is aborted: one body that nobody reads must not keep a deploy waiting.
+     *
+     * @throws {OptionError} `grace` is no duration
+     */
+    close(options?: CloseOptions): Promise<void>;
     close(callback: () => void): void;
     /** Ends every request with `reason` now, and resolves when the last connection has closed. */
     abort(reason?: Error): Promise<void>;
@@ -1153,6 +1163,18 @@ export declare class Transport extends DispatcherOfUndici implements AsyncDispos
     destroy(callback: () => void): void;
     destroy(error: Error | null, callback: () => void): void;
     [Symbol.asyncDispose](): Promise<void>;
+}
+/** How long {@link Transport.close} waits. */
+export interface CloseOptions {
+    /**
+     * How long requests under way may take to end.
+     *
+     * @default "30s"
+     * @range above 0, or Infinity
+     */
+    readonly grace?: Duration;
+    /** Aborts at once what is still under way. */
+    readonly signal?: AbortSignal;
 }
 export {};
 
@@ -1673,6 +1695,10 @@ type DispatchOptions = Dispatcher.DispatchOptions;
 /** How requests to one origin differ from what their callers wrote. */
 export interface Route {
     readonly origin: string;
+    /** The name asked for in the TLS handshake, when a request wanted another than the origin's. */
+    readonly servername: string | undefined;
+    /** Whether HTTP/2 is offered. */
+    readonly http2: boolean;
     /** Set when requests go to an HTTP proxy in absolute form, with the value of `Proxy-Authorization` if it wants one. */
     readonly forward: {
         readonly authorization: string | undefined;

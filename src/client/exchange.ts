@@ -11,7 +11,7 @@
 import type { Duplex } from "node:stream";
 import type { Dispatcher } from "undici";
 import { now } from "../core/clock.ts";
-import { background, type Context } from "../core/context.ts";
+import { background, ContextError, type Context } from "../core/context.ts";
 import { isConnectionGone, type CloseReason, type Connection } from "./connection.ts";
 import {
   BodyTimeoutError,
@@ -105,7 +105,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     }
     if (this.#stage === "done") return;
     if (context.done) return this.#fail(toError(context.cause), "aborted");
-    if (context !== background) this.#contextEnd = context.onDone((cause) => this.abort(toError(cause)));
+    if (context !== background) this.#contextEnd = context.onDone((cause) => this.#onContextEnd(cause));
     this.#pool.acquire(this, this.#startedAt);
   }
 
@@ -347,6 +347,11 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
       this.#serverCloses = /\bclose\b/i.test(String(connection));
     }
     conn.hintMs = keepAlive === undefined ? Infinity : readKeepAliveHint(String(keepAlive));
+  }
+
+  #onContextEnd(cause: unknown): void {
+    if (cause instanceof ContextError && cause.code === "ERR_DEADLINE_EXCEEDED") this.#pool.countTimeout("total");
+    this.abort(toError(cause));
   }
 
   /** Whether a body moved since the deadline was armed; then the rest of the time is armed. */

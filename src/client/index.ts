@@ -29,7 +29,7 @@ export type {
   HedgeOptions,
   RetryOptions,
 } from "./policies/options.ts";
-export { Transport } from "./transport.ts";
+export { Transport, type CloseOptions } from "./transport.ts";
 export type {
   PropagationOptions,
   ReplayOptions,

@@ -174,6 +174,8 @@ export class OriginPools {
     const proxy = this.#near.dialer.proxyFor(target);
     const route = {
       origin: url.origin,
+      servername: target.servername,
+      http2: target.allowH2,
       forward: proxy?.kind === "forward" ? { authorization: proxy.authorization } : undefined,
       keepAlive,
       trace: propagate.trace,

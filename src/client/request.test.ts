@@ -6,6 +6,7 @@ import { finished } from "node:stream/promises";
 import { Readable } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { request as undiciRequest } from "undici";
+import { context } from "../core/context.ts";
 import { Transport } from "./transport.ts";
 
 async function serve(t: TestContext, listener: RequestListener): Promise<{ origin: string; server: Server }> {
@@ -181,4 +182,43 @@ test("undici's own request over a transport hears its signal's reason when the b
   const closed = once(other.body, "close");
   other.body.destroy();
   await assert.rejects(closed, { code: "UND_ERR_ABORTED" });
+});
+
+test("close waits for a body that nobody reads no longer than its grace, or its signal", async (t) => {
+  const { origin } = await serve(t, (_request, response) => response.end(Buffer.alloc(1_000_000)));
+  for (const options of [{ grace: 50 }, { signal: AbortSignal.timeout(50) }]) {
+    const transport = open(t);
+    const { body } = await transport.request(origin);
+    const startedAt = performance.now();
+    await transport.close(options);
+    assert.ok(performance.now() - startedAt < 2_000);
+    assert.equal(transport.stats().inUse, 0);
+    await assert.rejects(body.text(), { code: "ERR_TRANSPORT_CLOSED" });
+  }
+});
+
+test("close lets a request under way end within its grace", async (t) => {
+  const { origin } = await serve(t, (_request, response) => setTimeout(() => response.end("in time"), 50));
+  const transport = open(t);
+  const pending = transport.request(origin);
+  const closed = transport.close({ grace: "5s" });
+  assert.equal(await (await pending).body.text(), "in time");
+  await closed;
+  await assert.rejects(transport.request(origin), { code: "ERR_TRANSPORT_CLOSED" });
+});
+
+test("a grace that is no duration is refused by name", async (t) => {
+  const transport = open(t);
+  assert.throws(() => transport.close({ grace: 0 }), { code: "ERR_OPTION", message: /close\.grace/ });
+});
+
+test("a deadline of the context that ends a request is counted as a timeout of the whole", async (t) => {
+  const { origin } = await serve(t, () => {});
+  const transport = open(t);
+  using limited = context().child({ timeout: 30 });
+  await assert.rejects(
+    limited.run(() => transport.request(origin)),
+    { code: "ERR_DEADLINE_EXCEEDED" },
+  );
+  assert.equal(transport.stats().timeouts.total, 1);
 });

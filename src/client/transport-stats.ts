@@ -44,6 +44,10 @@ export interface PoolCounts {
 /** One origin at one moment. */
 export interface OriginStats extends PoolCounts {
   readonly origin: string;
+  /** The name asked for in the TLS handshake, when it is not the origin's: such requests share no connections with others. */
+  readonly servername: string | undefined;
+  /** Whether HTTP/2 is offered; it is not to `agent()`, so a TLS origin of both has two rows. */
+  readonly http2: boolean;
   readonly limits: {
     readonly maxConnsPerHost: number;
     readonly maxIdleConnsPerHost: number;
@@ -73,6 +77,8 @@ export function describeOrigin(pool: Pool): OriginStats {
   addPool(sums, pool);
   return Object.freeze({
     origin: pool.origin,
+    servername: pool.route.servername,
+    http2: pool.route.http2,
     ...freezeCounts(sums),
     limits: Object.freeze({ maxConnsPerHost, maxIdleConnsPerHost, maxWaitersPerHost }),
     lastError: lastError && Object.freeze({ at: new Date(lastError.at), message: lastError.message }),

@@ -8,10 +8,10 @@
 
 import type { Agent } from "node:https";
 import type { Dispatcher } from "undici";
-import { context } from "../core/context.ts";
+import { context, outside } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { OptionError } from "../core/errors.ts";
-import { resolveOptions } from "../core/options.ts";
+import { duration, given as kept, resolveOptions, type Duration, type OptionTable } from "../core/options.ts";
 import { TransportAgent } from "./agent.ts";
 import { bodyLeaked, type LeakedBody } from "./channels.ts";
 import { TransportClosedError } from "./errors.ts";
@@ -161,14 +161,20 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
     this.#pools.closeIdle();
   }
 
-  /** Takes no new requests, lets those under way end, and resolves when the last connection has closed. */
-  override close(): Promise<void>;
+  /**
+   * Takes no new requests, lets those under way end, and resolves when the last connection has closed. What has not
+   * ended within `grace` is aborted: one body that nobody reads must not keep a deploy waiting.
+   *
+   * @throws {OptionError} `grace` is no duration
+   */
+  override close(options?: CloseOptions): Promise<void>;
   override close(callback: () => void): void;
-  override close(callback?: () => void): Promise<void> | void {
-    this.#end ??= this.#pools.drain();
-    if (callback === undefined) return this.#end;
+  override close(given?: CloseOptions | (() => void)): Promise<void> | void {
+    const options = resolveOptions("close", closeOptions, typeof given === "function" ? {} : given);
+    this.#end ??= this.#drain(options.grace, options.signal);
+    if (typeof given !== "function") return this.#end;
     // oxlint-disable-next-line promise/no-callback-in-promise -- undici's dispatchers take callbacks as well
-    void this.#end.then(callback);
+    void this.#end.then(given);
   }
 
   /** Ends every request with `reason` now, and resolves when the last connection has closed. */
@@ -192,6 +198,20 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #drain(graceMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const abort = (): void => void this.abort();
+    // It keeps the process alive, which would otherwise end in the middle of this wait.
+    const timer = graceMs === Infinity ? undefined : outside(() => setTimeout(abort, Math.min(graceMs, 2 ** 31 - 1)));
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      if (signal?.aborted === true) abort();
+      await this.#pools.drain();
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   readonly #requestOfUndici: Dispatcher["request"] = api.request.bind(this);
@@ -226,6 +246,24 @@ Object.assign(Transport.prototype, {
   stream: api.stream,
   upgrade: api.upgrade,
 });
+
+/** How long {@link Transport.close} waits. */
+export interface CloseOptions {
+  /**
+   * How long requests under way may take to end.
+   *
+   * @default "30s"
+   * @range above 0, or Infinity
+   */
+  readonly grace?: Duration;
+  /** Aborts at once what is still under way. */
+  readonly signal?: AbortSignal;
+}
+
+const closeOptions: OptionTable<CloseOptions, { readonly grace: number; readonly signal: AbortSignal | undefined }> = {
+  grace: duration({ fallback: 30_000 }),
+  signal: kept<AbortSignal | undefined>({ fallback: undefined }),
+};
 
 function settingsOf(options: Readonly<ResolvedTransportOptions>): RequestSettings {
   const looksForLeaks = options.leakAfter !== Infinity;

@@ -17,6 +17,10 @@ type DispatchOptions = Dispatcher.DispatchOptions;
 /** How requests to one origin differ from what their callers wrote. */
 export interface Route {
   readonly origin: string;
+  /** The name asked for in the TLS handshake, when a request wanted another than the origin's. */
+  readonly servername: string | undefined;
+  /** Whether HTTP/2 is offered. */
+  readonly http2: boolean;
   /** Set when requests go to an HTTP proxy in absolute form, with the value of `Proxy-Authorization` if it wants one. */
   readonly forward: { readonly authorization: string | undefined } | undefined;
   readonly keepAlive: boolean;
