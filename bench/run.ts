@@ -87,7 +87,10 @@ function choosePeers(only: string | undefined): PeerId[] {
   const known: PeerId[] = [...Object.keys(peers).filter(isMeasuredInNode), ...(goVersion() ? (["go"] as const) : [])];
   const wanted = only?.split(",");
   const unknown = wanted?.filter((id) => !known.some((name) => name === id)) ?? [];
-  if (unknown.length > 0) throw new Error(`No peer named ${unknown.join(", ")}; there are ${known.join(", ")}`);
+  if (unknown.length > 0) {
+    console.error(`No peer named ${unknown.join(", ")}; there are ${known.join(", ")}`);
+    process.exit(2);
+  }
   return wanted ? known.filter((id) => wanted.includes(id)) : known;
 }
 

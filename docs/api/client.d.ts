@@ -81,7 +81,7 @@ export {};
  */
 import type { Socket } from "node:net";
 import type { Dispatcher } from "undici";
-import { WheelTimer } from "../core/deadline-wheel.ts";
+import { type DeadlineWheel, WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
 import { type StreamHandler } from "./http2-streams.ts";
 import type { Pool } from "./pool.ts";
@@ -112,8 +112,9 @@ export declare class Connection extends WheelTimer {
     capacity: number;
     /** True once it has been idle: from then on the peer may have closed it without our knowing. */
     reused: boolean;
-    /** Wall clock, because a suspended machine's monotonic clock stands still while the peer's does not. */
-    idleUntil: number;
+    /** When it fell idle last, and when it has been idle for long enough. Monotonic milliseconds. */
+    idleSince: number;
+    idleDueAt: number;
     /** Milliseconds that the server promised to keep it open (`Keep-Alive: timeout=`); `Infinity` when it said nothing. */
     hintMs: number;
     /** Set when this side closes, so that the close is counted under the right reason. */
@@ -123,6 +124,12 @@ export declare class Connection extends WheelTimer {
     constructor(pool: Pool, dialed: DialedConnection, openedAt: number, retireAt: number);
     /** Whether nothing but bytes of node:http has used it, so that it may be lent out as a bare socket. */
     get bare(): boolean;
+    /** Starts an idle time of `idleMs` at `at`, monotonic milliseconds. */
+    fallIdle(at: number, idleMs: number): void;
+    /** Arms the end of the idle time, unless a deadline stands before it: that one finds out that there is time left. */
+    armIdle(wheel: DeadlineWheel, at: number): void;
+    /** Why it may not carry another request at `at`, if so. */
+    reasonToRetire(at: number): "max_lifetime" | "idle_timeout" | undefined;
     get gone(): boolean;
     /** Whether it speaks HTTP/2 to a server that takes no request for now: what is sent stays in undici's queue. */
     get stuck(): boolean;
@@ -1695,6 +1702,8 @@ type DispatchOptions = Dispatcher.DispatchOptions;
 /** How requests to one origin differ from what their callers wrote. */
 export interface Route {
     readonly origin: string;
+    /** The same, as undici's clients are given it. */
+    readonly url: URL;
     /** The name asked for in the TLS handshake, when a request wanted another than the origin's. */
     readonly servername: string | undefined;
     /** Whether HTTP/2 is offered. */

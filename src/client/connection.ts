@@ -12,7 +12,7 @@
 import type { Socket } from "node:net";
 import type { Client, Dispatcher } from "undici";
 import { outside } from "../core/context.ts";
-import { WheelTimer } from "../core/deadline-wheel.ts";
+import { type DeadlineWheel, WheelTimer } from "../core/deadline-wheel.ts";
 import type { DialedConnection } from "./dial/dialer.ts";
 import { ignoreError } from "./dial/happy-eyeballs.ts";
 import { Http2Streams, type StreamHandler } from "./http2-streams.ts";
@@ -50,6 +50,9 @@ export function countReasons(): Record<CloseReason, number> {
 
 /** Closing: nobody may have it any more, and its socket has not told its end yet. */
 export type ConnectionState = "active" | "idle" | "closing" | "closed";
+
+/** Wall clock minus monotonic clock, as it was when the wall clock was last looked at. */
+let wallAhead = NaN;
 
 /** The longest timer that Node takes; undici's own timers are set to it, because the pool has its own. */
 const never = 2 ** 31 - 1;
@@ -90,8 +93,9 @@ export class Connection extends WheelTimer {
   capacity: number = 1;
   /** True once it has been idle: from then on the peer may have closed it without our knowing. */
   reused: boolean = false;
-  /** Wall clock, because a suspended machine's monotonic clock stands still while the peer's does not. */
-  idleUntil: number = Infinity;
+  /** When it fell idle last, and when it has been idle for long enough. Monotonic milliseconds. */
+  idleSince: number = 0;
+  idleDueAt: number = 0;
   /** Milliseconds that the server promised to keep it open (`Keep-Alive: timeout=`); `Infinity` when it said nothing. */
   hintMs: number = Infinity;
   /** Set when this side closes, so that the close is counted under the right reason. */
@@ -99,6 +103,10 @@ export class Connection extends WheelTimer {
   olderIdle: Connection | undefined;
   newerIdle: Connection | undefined;
 
+  /** Wall clock, because a suspended machine's monotonic clock stands still while the peer's does not. */
+  #idleUntil = Infinity;
+  /** The `idleDueAt` for which its deadline was armed; the deadline stays armed while the connection is in use. */
+  #armedFor = 0;
   #client: Client | undefined;
   #streams: Http2Streams | undefined;
   #watching = false;
@@ -110,6 +118,7 @@ export class Connection extends WheelTimer {
     this.http2 = dialed.protocol === "h2";
     this.remoteAddress = dialed.remoteAddress;
     this.openedAt = openedAt;
+    wallAhead = Date.now() - openedAt;
     this.retireAt = retireAt;
     // A microtask later, so that the request it carried has been told and has said why it closed.
     this.socket.once("close", () => queueMicrotask(() => pool.onClosed(this)));
@@ -120,8 +129,32 @@ export class Connection extends WheelTimer {
     return this.#client === undefined && !this.http2;
   }
 
+  /** Starts an idle time of `idleMs` at `at`, monotonic milliseconds. */
+  fallIdle(at: number, idleMs: number): void {
+    this.idleSince = at;
+    this.idleDueAt = Math.min(at + idleMs, this.retireAt);
+    // After a suspension since the last look this lies too early, and the connection is not used: the safe side.
+    this.#idleUntil = at + wallAhead + idleMs;
+  }
+
+  /** Arms the end of the idle time, unless a deadline stands before it: that one finds out that there is time left. */
+  armIdle(wheel: DeadlineWheel, at: number): void {
+    if (this.armed && this.#armedFor <= this.idleDueAt) return;
+    this.#armedFor = this.idleDueAt;
+    wheel.arm(this, this.idleDueAt - at);
+  }
+
+  /** Why it may not carry another request at `at`, if so. */
+  reasonToRetire(at: number): "max_lifetime" | "idle_timeout" | undefined {
+    if (at >= this.retireAt) return "max_lifetime";
+    // Put back a moment ago: not worth a look at the wall clock, which costs as much as all the rest here.
+    if (this.state !== "idle" || at - this.idleSince < 5) return undefined;
+    wallAhead = Date.now() - at;
+    return at + wallAhead >= this.#idleUntil ? "idle_timeout" : undefined;
+  }
+
   get gone(): boolean {
-    return this.socket.destroyed || this.closeReason !== undefined;
+    return this.closeReason !== undefined || this.socket.destroyed;
   }
 
   /** Whether it speaks HTTP/2 to a server that takes no request for now: what is sent stays in undici's queue. */
@@ -192,9 +225,9 @@ export class Connection extends WheelTimer {
 
   #createClient(): Client {
     let given = false;
-    const { limits, origin } = this.pool;
+    const { limits, route } = this.pool;
     const ClientOfUndici = getClient();
-    return new ClientOfUndici(origin, {
+    return new ClientOfUndici(route.url, {
       connect: (_options, callback) => {
         const socket = given || this.socket.destroyed ? null : this.socket;
         given = true;

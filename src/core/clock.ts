@@ -23,6 +23,28 @@ export function now(): number {
   return performance.now();
 }
 
+let turn = NaN;
+const settled = Promise.resolve();
+
+/**
+ * The time at which it was first asked for in this turn: until the stack is empty, the clock is read once.
+ *
+ * A look at the clock costs up to 0.2 us where the kernel has to be asked, and what one packet brings (a response's
+ * header, its body, its end) has come at one time.
+ */
+export function turnNow(): number {
+  if (Number.isNaN(turn)) {
+    turn = performance.now();
+    // Ahead of whatever the turn goes on to cause: a continuation of the caller's sees a new time.
+    void settled.then(forgetTurn);
+  }
+  return turn;
+}
+
+function forgetTurn(): void {
+  turn = NaN;
+}
+
 /** The process's own time. */
 export const systemClock: Clock = {
   now,

@@ -1,6 +1,6 @@
 /** The words and primitives that all parts share. */
 
-export { now, systemClock, type Clock } from "./clock.ts";
+export { now, systemClock, turnNow, type Clock } from "./clock.ts";
 export {
   background,
   context,
