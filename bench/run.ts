@@ -6,7 +6,7 @@
  * `--seed n` repeats an order of blocks, `--launches n` changes how often each process is started anew. The load goes to loopback only.
  */
 
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { describeMachine, describeVersions, goVersion } from "./support/machine.ts";
 import { formatTable, print, showProgress } from "./support/print.ts";
@@ -148,6 +148,7 @@ function keepResults(): void {
     budgets: judged,
   };
   const folder = new URL("results/", import.meta.url);
+  mkdirSync(folder, { recursive: true });
   const bars = rows.map(({ id, level, cpuUs }) => ({ id, level, cpuUs: cpuUs.median }));
   const caption = `Node ${versions["node"]}, ${machine.cores} x ${machine.cpu}, ${date}.`;
   writeFileSync(new URL(`client-${date}.json`, folder), `${JSON.stringify(kept, undefined, 2)}\n`);
