@@ -1097,7 +1097,7 @@ export declare function addPool(sums: Sums, pool: Pool): void;
  */
 import type { Agent } from "node:https";
 import type { Dispatcher } from "undici";
-import { type Duration } from "../core/options.ts";
+import { type Duration, type GivenOptions } from "../core/options.ts";
 import { type ResolvedTransportOptions, type TransportOptions } from "./transport-options.ts";
 import type { TransportStats } from "./transport-stats.ts";
 import { Dispatcher as DispatcherOfUndici } from "./undici.ts";
@@ -1114,7 +1114,7 @@ export declare class Transport extends DispatcherOfUndici implements AsyncDispos
     /** WHATWG fetch over this transport: the requests, responses and errors of global fetch, for less. */
     readonly fetch: typeof globalThis.fetch;
     /** @throws {OptionError} an option is unknown, out of range or contradicts another */
-    constructor(options?: TransportOptions);
+    constructor(options?: GivenOptions<TransportOptions>);
     /**
      * Sends a request; the lowest level, and undici's. The handler gets its controller at once and hears of every step.
      *

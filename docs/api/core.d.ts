@@ -9,7 +9,7 @@ export { DeadlineWheel, WheelTimer, type DeadlineWheelOptions } from "./deadline
 export { OptionError, SluiceError } from "./errors.ts";
 export { connectionBounds, Counter, durationBounds, Gauge, Histogram, InstrumentError, instruments, queueBounds, Registry, type CollectedFamily, type Family, type GaugeFamily, type HistogramOptions, type HistogramSample, type Sample, } from "./instruments.ts";
 export { Lifecycle, type LifecycleState } from "./lifecycle.ts";
-export { bytes, choice, count, duration, flag, given, group, optional, parseDuration, ratio, resolveOptions, text, type Duration, type OptionRule, type OptionTable, type Size, } from "./options.ts";
+export { bytes, choice, count, duration, flag, given, group, optional, parseDuration, ratio, resolveOptions, text, type Duration, type GivenOptions, type OptionRule, type OptionTable, type Size, } from "./options.ts";
 export { Semaphore, SemaphoreFullError, type Permit } from "./semaphore.ts";
 
 // core/clock.d.ts
@@ -402,6 +402,10 @@ export type OptionTable<Options, Resolved extends {
     [Key in keyof Options]-?: unknown;
 }> = {
     readonly [Key in keyof Options]-?: OptionRule<NonNullable<Options[Key]>, Resolved[Key]>;
+};
+/** Options as a caller may write them: an explicit `undefined` counts as not given, whatever the compiler's settings. */
+export type GivenOptions<Options> = {
+    readonly [Key in keyof Options]: Options[Key] | undefined;
 };
 /**
  * Checks `given` against `table` and fills in what is missing; `undefined` and `null` count as missing.

@@ -207,6 +207,12 @@ test("close lets a request under way end within its grace", async (t) => {
   await assert.rejects(transport.request(origin), { code: "ERR_TRANSPORT_CLOSED" });
 });
 
+test("an option that is undefined counts as not given, for the compiler as well", (t) => {
+  const transport = open(t, { localAddress: undefined, maxConnsPerHost: undefined });
+  assert.equal(transport.options.maxConnsPerHost, 200);
+  assert.equal(transport.options.localAddress, undefined);
+});
+
 test("a grace that is no duration is refused by name", async (t) => {
   const transport = open(t);
   assert.throws(() => transport.close({ grace: 0 }), { code: "ERR_OPTION", message: /close\.grace/ });

@@ -11,7 +11,14 @@ import type { Dispatcher } from "undici";
 import { context, outside } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { OptionError } from "../core/errors.ts";
-import { duration, given as kept, resolveOptions, type Duration, type OptionTable } from "../core/options.ts";
+import {
+  duration,
+  given as kept,
+  resolveOptions,
+  type Duration,
+  type GivenOptions,
+  type OptionTable,
+} from "../core/options.ts";
 import { TransportAgent } from "./agent.ts";
 import { bodyLeaked, type LeakedBody } from "./channels.ts";
 import { TransportClosedError } from "./errors.ts";
@@ -57,11 +64,13 @@ export class Transport extends DispatcherOfUndici implements AsyncDisposable {
   #end: Promise<void> | undefined;
 
   /** @throws {OptionError} an option is unknown, out of range or contradicts another */
-  constructor(options: TransportOptions = {}) {
+  constructor(options: GivenOptions<TransportOptions> = {}) {
     super();
     // Started now, so that it is there when the first connection is; a failure shows in the first dial.
     void loadClient();
-    this.options = resolveOptions("Transport", transportOptions, options);
+    // The check takes `undefined` for "not given", which is all that the two types differ in.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+    this.options = resolveOptions("Transport", transportOptions, options as TransportOptions);
     this.#pools = new OriginPools(this.options, new DeadlineWheel());
     this.#settings = settingsOf(this.options);
     this.#send = this.#withPolicies(this.options.upstream);

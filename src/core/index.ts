@@ -51,6 +51,7 @@ export {
   resolveOptions,
   text,
   type Duration,
+  type GivenOptions,
   type OptionRule,
   type OptionTable,
   type Size,

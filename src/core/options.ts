@@ -25,6 +25,9 @@ export type OptionTable<Options, Resolved extends { [Key in keyof Options]-?: un
   readonly [Key in keyof Options]-?: OptionRule<NonNullable<Options[Key]>, Resolved[Key]>;
 };
 
+/** Options as a caller may write them: an explicit `undefined` counts as not given, whatever the compiler's settings. */
+export type GivenOptions<Options> = { readonly [Key in keyof Options]: Options[Key] | undefined };
+
 /**
  * Checks `given` against `table` and fills in what is missing; `undefined` and `null` count as missing.
  *
