@@ -104,7 +104,9 @@ function main([url = "", rate = "", seed = "", reportEveryMs = ""]: readonly str
   sendDue();
   setInterval(() => process.send?.(customers.report()), Number(reportEveryMs));
   process.on("disconnect", () => process.exit());
-  process.on("SIGINT", () => {}); // Ctrl-C is for the shop, which then closes the channel
+  // Ctrl-C, or an end of the whole group, is for the shop, which then closes the channel.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
 }
 
 main(process.argv.slice(2));

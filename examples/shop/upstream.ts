@@ -81,6 +81,7 @@ function main([role = "", port = "0"]: readonly string[]): void {
   process.on("disconnect", () => process.exit());
   // Ctrl-C reaches every process of a terminal at once. The shop still needs its services to finish what it began.
   process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
 }
 
 main(process.argv.slice(2));
