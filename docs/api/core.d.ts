@@ -361,8 +361,8 @@ export {};
 /**
  * The three states of whatever takes work: serving, draining, drained.
  *
- * Transport, Server and Tasks stop in the same way: they refuse new work, let the present work end, and are done. Only
- * the order of states lives here; what draining means is the owner's.
+ * Whatever is drained stops in the same way: it refuses new work, lets the present work end, and is done. Only the order
+ * of states lives here; what draining means is the owner's.
  */
 /** `draining` refuses new work while the present work ends. There is no way back. */
 export type LifecycleState = "serving" | "draining" | "drained";

@@ -11,6 +11,7 @@ import type { Dispatcher } from "undici";
 import { errors } from "./undici.ts";
 import { ResponseBody } from "./response-body.ts";
 import { followSignal, unfollowSignal, type SignalFollower } from "./signal-followers.ts";
+import { ignoreError } from "./ignore-error.ts";
 
 type Options = Dispatcher.RequestOptions;
 type Handler = Dispatcher.DispatchHandler;
@@ -144,5 +145,3 @@ function isStream(body: unknown): body is Readable {
 function abortReason(reason: unknown): Error {
   return reason instanceof Error ? reason : new errors.RequestAbortedError();
 }
-
-function ignoreError(): void {}

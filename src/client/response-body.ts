@@ -10,6 +10,7 @@ import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { errors } from "./undici.ts";
 import { toError } from "./to-error.ts";
+import { ignoreError } from "./ignore-error.ts";
 
 /** What the body needs of its request. */
 type Flow = Pick<Dispatcher.DispatchController, "abort" | "pause" | "resume">;
@@ -184,5 +185,3 @@ function joined(chunks: readonly Buffer[], length: number): Buffer {
   const [first] = chunks;
   return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks, length);
 }
-
-function ignoreError(): void {}

@@ -1,8 +1,8 @@
 /**
  * The three states of whatever takes work: serving, draining, drained.
  *
- * Transport, Server and Tasks stop in the same way: they refuse new work, let the present work end, and are done. Only
- * the order of states lives here; what draining means is the owner's.
+ * Whatever is drained stops in the same way: it refuses new work, lets the present work end, and is done. Only the order
+ * of states lives here; what draining means is the owner's.
  */
 
 import { throwLater } from "./outside.ts";

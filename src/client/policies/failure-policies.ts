@@ -23,7 +23,6 @@ export interface FailureOptions {
 
 /** Told of what the policies do, as they count it, so that the transport can count it in its instruments as well. */
 export interface FailureListener {
-  readonly budgetOf?: RetrySettings["budgetOf"];
   readonly onRetry?: (reason: RetryReason, origin: string, again: boolean) => void;
   readonly onHedge?: (outcome: HedgeOutcome, origin: string) => void;
   readonly onLimit?: (outcome: GateOutcome, origin: string) => void;
@@ -34,11 +33,8 @@ export class FailurePolicies {
   readonly hedge: HedgePolicy | undefined;
   readonly concurrency: ConcurrencyPolicy | undefined;
 
-  constructor(options: FailureOptions, { budgetOf, onRetry, onHedge, onLimit }: FailureListener = {}) {
-    const settings: RetrySettings = {
-      ...(budgetOf !== undefined && { budgetOf }),
-      ...(onRetry !== undefined && { onDecision: onRetry }),
-    };
+  constructor(options: FailureOptions, { onRetry, onHedge, onLimit }: FailureListener = {}) {
+    const settings: RetrySettings = onRetry === undefined ? {} : { onDecision: onRetry };
     this.retry = options.retry && new RetryPolicy(options.retry, settings);
     this.hedge = options.hedge && new HedgePolicy(options.hedge, onHedge);
     this.concurrency = options.concurrency && new ConcurrencyPolicy(options.concurrency, onLimit);

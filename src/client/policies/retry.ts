@@ -35,8 +35,6 @@ type Headers = Parameters<NonNullable<Handler["onResponseStart"]>>[2];
 export type RetryReason = string;
 
 export interface RetrySettings {
-  /** The budget of an origin; by default one of its own for each. Give the pool's to share it with stale replays. */
-  readonly budgetOf?: (origin: string) => RetryBudget;
   /** Told of each decision, as it is counted; `again` is whether there is another try. */
   readonly onDecision?: (reason: RetryReason, origin: string, again: boolean) => void;
   readonly random?: () => number;
@@ -52,15 +50,14 @@ function isIdempotent(opts: Dispatcher.DispatchOptions, methods: readonly string
 /** `counts` has one entry for each reason that occurred; reasons come from the options' lists, so there are few. */
 export class RetryPolicy {
   readonly options: ResolvedRetryOptions;
-  readonly #budgetOf: (origin: string) => RetryBudget;
+  readonly #budgets: PerOrigin<RetryBudget>;
   readonly #onDecision: (reason: RetryReason, origin: string, again: boolean) => void;
   readonly #random: () => number;
   readonly #counts: Map<RetryReason, number> = new Map();
 
   constructor(options: ResolvedRetryOptions, settings: RetrySettings = {}) {
-    const budgets = new PerOrigin(() => new RetryBudget(options.budget));
     this.options = options;
-    this.#budgetOf = settings.budgetOf ?? ((origin) => budgets.get(origin));
+    this.#budgets = new PerOrigin(() => new RetryBudget(options.budget));
     this.#onDecision = settings.onDecision ?? (() => {});
     this.#random = settings.random ?? Math.random;
   }
@@ -74,7 +71,7 @@ export class RetryPolicy {
   wrap(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
     if (this.options.attempts === 0) return dispatch;
     return (opts, handler) => {
-      this.#budgetOf(originOf(opts)).deposit();
+      this.#budgets.get(originOf(opts)).deposit();
       const upgrades = opts.method === "CONNECT" || (opts.upgrade != null && opts.upgrade !== false);
       if (upgrades || !isRepeatable(opts.body) || !isIdempotent(opts, this.options.methods)) {
         return dispatch(opts, handler);
@@ -101,7 +98,7 @@ export class RetryPolicy {
     // Never before the server asked for; the jitter on top keeps those apart that were told the same second.
     const delay = (failure.retryAfter ?? 0) + wait;
     if (call.context.done || delay >= call.context.remaining()) return refuse("deadline");
-    if (!this.#budgetOf(call.origin).tryWithdraw()) return refuse("budget_spent");
+    if (!this.#budgets.get(call.origin).tryWithdraw()) return refuse("budget_spent");
     this.#decide(failure.reason, call.origin, true);
     return delay;
   }
