@@ -16,7 +16,7 @@ import type { RequestContext } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { now } from "../core/clock.ts";
 import { append, RingNode, unlink } from "../core/ring.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Carrier, Exchange } from "./exchange.ts";
 import { refuse, startLinger } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
@@ -43,16 +43,38 @@ export interface Deferred {
 /** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
 type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
 
-const stateOf: Readonly<Record<Phase, ConnectionState>> = {
-  handshake: "new",
-  new: "new",
-  header: "active",
-  exchange: "active",
-  idle: "idle",
-  upgraded: "upgraded",
-  closing: "active",
-  closed: "closed",
-};
+/** Spelled out, as below: a computed name is several times slower, and this is done for each request. */
+function stateOf(phase: Phase): ConnectionState {
+  switch (phase) {
+    case "handshake":
+    case "new":
+      return "new";
+    case "idle":
+    case "upgraded":
+    case "closed":
+      return phase;
+    default:
+      return "active";
+  }
+}
+
+function count(levels: ServerCore["levels"], state: ConnectionState, by: 1 | -1): void {
+  switch (state) {
+    case "new":
+      levels.new += by;
+      return;
+    case "active":
+      levels.active += by;
+      return;
+    case "idle":
+      levels.idle += by;
+      return;
+    case "upgraded":
+      levels.upgraded += by;
+      return;
+    case "closed":
+  }
+}
 
 class ConnectionTimer extends WheelTimer {
   readonly #connection: Connection;
@@ -90,7 +112,7 @@ function closeAfterAnswer(this: GuardedSocket): void {
  * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
  * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
  */
-export class Connection extends RingNode {
+export class Connection extends RingNode implements Carrier {
   /** The one that was accepted. */
   readonly raw: GuardedSocket;
   readonly acceptedAt: number = now();
@@ -122,7 +144,7 @@ export class Connection extends RingNode {
   }
 
   get state(): ConnectionState {
-    return stateOf[this.#phase];
+    return stateOf(this.#phase);
   }
 
   get phase(): Phase {
@@ -137,6 +159,7 @@ export class Connection extends RingNode {
   secured(socket: GuardedSocket): void {
     this.socket = socket;
     socket[connectionKey] = this;
+    socket.on("close", onClose);
     this.#attend();
     this.#enter("new");
   }
@@ -218,6 +241,14 @@ export class Connection extends RingNode {
     return this.#upgradeContext !== undefined;
   }
 
+  armExchange(ms: number): void {
+    if (this.#phase === "exchange") this.#core.wheel.arm(this.#timer, ms);
+  }
+
+  get readBytes(): number {
+    return this.socket.bytesRead;
+  }
+
   /** Bytes that the kernel has not taken yet, because the other side does not read. */
   get unsentBytes(): number {
     return this.raw._handle?.writeQueueSize ?? 0;
@@ -257,6 +288,8 @@ export class Connection extends RingNode {
         this.raw.destroy();
         return;
       case "exchange":
+        this.exchange?.onDeadline();
+        return;
       case "upgraded":
       case "closed":
     }
@@ -265,6 +298,7 @@ export class Connection extends RingNode {
   onClose(): void {
     if (this.#phase === "closed") return;
     this.#enter("closed");
+    this.exchange?.onClose();
     this.#core.deferred -= this.#deferred?.length ?? 0;
     this.#deferred = undefined;
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
@@ -279,19 +313,20 @@ export class Connection extends RingNode {
   }
 
   #enter(phase: Phase): void {
-    const core = this.#core;
     const before = this.#phase;
-    const from = stateOf[before];
-    const to = stateOf[phase];
     this.#phase = phase;
-    if (from !== to) {
-      if (from !== "closed") core.levels[from] -= 1;
-      if (to !== "closed") core.levels[to] += 1;
-      unlink(this);
-      if (to !== "closed") append(to === "idle" ? core.idle : core.busy, this);
-    }
+    this.#move(stateOf(before), stateOf(phase));
     this.#arm(phase, before);
-    if (from !== to && core.events.listenerCount("connState") > 0) core.events.emit("connState", this.socket, to);
+  }
+
+  #move(from: ConnectionState, to: ConnectionState): void {
+    if (from === to) return;
+    const { levels, idle, busy, events } = this.#core;
+    count(levels, from, -1);
+    count(levels, to, 1);
+    unlink(this);
+    if (to !== "closed") append(to === "idle" ? idle : busy, this);
+    if (events.listenerCount("connState") > 0) events.emit("connState", this.socket, to);
   }
 
   #arm(phase: Phase, before: Phase): void {
@@ -301,6 +336,8 @@ export class Connection extends RingNode {
         wheel.arm(this.#timer, options.idleTimeout);
         return;
       case "exchange":
+        // Armed by the exchange, in a moment.
+        return;
       case "upgraded":
       case "closed":
         wheel.cancel(this.#timer);
@@ -322,7 +359,7 @@ export class Connection extends RingNode {
 }
 
 /** Takes a socket into the care of a new connection. */
-export function attend(core: ServerCore, raw: Socket, tls: boolean): Connection {
+export function accept(core: ServerCore, raw: Socket, tls: boolean): Connection {
   return new Connection(core, raw, tls);
 }
 

@@ -12,7 +12,8 @@ import { now } from "../core/clock.ts";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
-import { attend, connectionKey, type Connection, type Deferred, type GuardedSocket } from "./connection.ts";
+import { attend } from "./attend.ts";
+import { accept, connectionKey, type Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
 import { ServerCore } from "./server-core.ts";
@@ -52,6 +53,7 @@ class Guard implements Guarded {
   readonly #core: ServerCore;
   /** Reaches the listeners. */
   readonly #emit: Emit;
+  readonly #emitRequest: (req: IncomingMessage, res: ServerResponse) => boolean;
   readonly #isTls: boolean;
   readonly #drain: Drain;
   /** What clients are told: a second less than what holds. 0 tells them nothing. */
@@ -67,12 +69,13 @@ class Guard implements Guarded {
     this.#keepAliveHintMs = options.idleTimeout === Infinity ? 0 : Math.max(options.idleTimeout - 1_000, 0);
     const emit: Emit = server.emit;
     this.#emit = (event, ...args) => Reflect.apply(emit, server, [event, ...args]);
+    this.#emitRequest = (req, res) => emit.call(server, "request", req, res);
     this.#drain = new Drain(
       this.#core,
       server,
       takeOverClose(server, () => void this.drain()),
     );
-    this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred);
+    this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     observeServer(this.#core);
     takeOverListen(server, options.backlog);
     takeOverTimers(server, options);
@@ -131,7 +134,7 @@ class Guard implements Guarded {
   }
 
   #admit(socket: GuardedSocket): void {
-    attend(this.#core, socket, this.#isTls);
+    accept(this.#core, socket, this.#isTls);
     this.#emit("connection", socket);
   }
 
@@ -149,15 +152,16 @@ class Guard implements Guarded {
     // Came after our FIN: whoever sent it is told by that that it was not served.
     if (connection.isClosing) return true;
     const deferred = { req, res, expectsContinue };
-    if (connection.exchange === undefined) this.#begin(connection, deferred);
+    if (connection.exchange === undefined) this.#begin(connection, deferred, true);
     else connection.defer(deferred);
     return true;
   }
 
-  #begin(connection: Connection, { req, res, expectsContinue }: Deferred): void {
+  #begin(connection: Connection, { req, res, expectsContinue }: Deferred, isFirst: boolean): void {
     const core = this.#core;
     const { options } = core;
     const exchange = new Exchange(core, connection, req, res);
+    attend(exchange);
     connection.startExchange(exchange);
     if (core.draining || core.closesIdle || !options.keepAlive || connection.requests >= options.maxRequestsPerConn) {
       res.shouldKeepAlive = false;
@@ -167,15 +171,23 @@ class Guard implements Guarded {
       exchange.answer(413, "The body is too large.");
       return;
     }
-    this.#run(exchange, expectsContinue);
+    this.#run(exchange, expectsContinue, isFirst);
   }
 
-  #run(exchange: Exchange, expectsContinue: boolean): void {
+  #run(exchange: Exchange, expectsContinue: boolean, isFirst: boolean): void {
     const { req, res } = exchange;
     const context = exchange.start(readDeadline(req), readTraceparent(req));
-    const isOwnListener = expectsContinue && this.#server.listenerCount("checkContinue") === 1;
-    if (isOwnListener) res.writeContinue();
-    context.run(this.#emit, expectsContinue && !isOwnListener ? "checkContinue" : "request", req, res);
+    if (!expectsContinue) {
+      if (isFirst) {
+        // Node's parser is the caller, and puts its own scope back: there is no need to pay for that twice.
+        context.enter();
+        this.#emitRequest(req, res);
+      } else context.run(this.#emitRequest, req, res);
+      return;
+    }
+    const isHeard = this.#server.listenerCount("checkContinue") > 1;
+    if (!isHeard) res.writeContinue();
+    context.run(this.#emit, isHeard ? "checkContinue" : "request", req, res);
   }
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {

@@ -11,7 +11,7 @@ import { Lifecycle } from "../core/lifecycle.ts";
 import { RingNode } from "../core/ring.ts";
 import type { Connection, Deferred } from "./connection.ts";
 import { ServerInstruments } from "./instruments.ts";
-import type { ResolvedServerOptions } from "./server-options.ts";
+import type { ResolvedDataRate, ResolvedServerOptions } from "./server-options.ts";
 
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
@@ -37,6 +37,9 @@ export class ServerCore {
   /** All others. */
   readonly busy: RingNode = new RingNode();
   readonly levels: Record<Exclude<ConnectionState, "closed">, number> = { new: 0, active: 0, idle: 0, upgraded: 0 };
+  /** When an exchange without a body first has to look at the clock, from its start. */
+  readonly firstLookMs: number;
+  readonly firstLookWithBodyMs: number;
   /** Where `connState`, `badRequest` and `lateWrite` are emitted. */
   readonly events: EventEmitter;
   /** Requests that handlers work on, or that wait to be worked on. */
@@ -63,6 +66,9 @@ export class ServerCore {
   constructor(options: ResolvedServerOptions, events: EventEmitter) {
     this.options = options;
     this.events = events;
+    const { handlerTimeout, writeTimeout, readTimeout, minRequestRate, minResponseRate } = options;
+    this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookOf(minResponseRate));
+    this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookOf(minRequestRate));
     this.instruments = new ServerInstruments(options.registry, options.name);
   }
 
@@ -78,4 +84,8 @@ export class ServerCore {
   get connections(): number {
     return this.levels.new + this.levels.active + this.levels.idle;
   }
+}
+
+function firstLookOf({ bytesPerSecond, grace }: ResolvedDataRate): number {
+  return bytesPerSecond > 0 ? grace : Infinity;
 }
