@@ -81,6 +81,24 @@ export function attend(exchange: Exchange): void {
   if (exchange.announcedBytes === Infinity) ofRequest.push = pushChunk;
 }
 
+/** The same for a stream of HTTP/2, whose end its carrier learns from the stream. */
+export function attendStream(exchange: Exchange): void {
+  const req: AttendedRequest = exchange.req;
+  const res: AttendedResponse = exchange.res;
+  req[exchangeKey] = exchange;
+  res[exchangeKey] = exchange;
+  const ofRequest = methodsOf(req);
+  const ofResponse = methodsOf(res);
+  ofRequest.on = addListener;
+  ofRequest.addListener = addListener;
+  ofResponse.on = addListener;
+  ofResponse.addListener = addListener;
+  if (exchange.announcedBytes > 0) {
+    ofRequest.emit = emitOnRequest;
+    ofRequest.push = pushChunk;
+  }
+}
+
 /** From the first listener on, events are emitted in the context of the request. */
 function addListener(this: Attended, ...args: unknown[]): unknown {
   if (!Object.hasOwn(this, "emit")) methodsOf(this).emit = emit;

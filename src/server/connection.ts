@@ -11,12 +11,14 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
 import { Socket } from "node:net";
 import type { RequestContext } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { now } from "../core/clock.ts";
 import { append, RingNode, unlink } from "../core/ring.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
+import type { StreamCarrier } from "./http2.ts";
 import { refuse, startLinger } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
@@ -121,10 +123,13 @@ export class Connection extends RingNode implements Carrier {
   /** Requests begun. */
   requests = 0;
   exchange: Exchange | undefined;
+  /** The exchanges of a session; `undefined` for HTTP/1. */
+  streams: Set<StreamCarrier> | undefined;
   readonly #core: ServerCore;
   readonly #timer: ConnectionTimer;
   #phase: Phase;
   #deferred: Deferred[] | undefined;
+  #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
 
@@ -164,6 +169,29 @@ export class Connection extends RingNode implements Carrier {
     this.#enter("new");
   }
 
+  /** It speaks HTTP/2. */
+  startSession(session: ServerHttp2Session): void {
+    this.#session = session;
+    this.streams = new Set();
+  }
+
+  openStream(stream: StreamCarrier): void {
+    this.requests += 1;
+    this.streams?.add(stream);
+    if (!this.isClosing) this.#enter("exchange");
+  }
+
+  closeStream(stream: StreamCarrier): void {
+    this.streams?.delete(stream);
+    if (this.#phase === "exchange" && this.streams?.size === 0) this.#rest();
+  }
+
+  /** Lets what runs end, and begins nothing new: the other side is told. */
+  closeAfterwards(): void {
+    this.exchange?.closeAfterwards();
+    this.#session?.close();
+  }
+
   /** A request's header is complete. */
   startExchange(exchange: Exchange): void {
     this.exchange = exchange;
@@ -181,11 +209,15 @@ export class Connection extends RingNode implements Carrier {
       // Its first byte was here long ago.
       this.#enter("header");
       this.#core.onTurn?.(this, next);
-    } else if (this.#core.closesIdle) {
-      this.close(this.#core.draining ? "drain" : "room");
     } else {
-      this.#enter("idle");
+      this.#rest();
     }
+  }
+
+  /** Nothing is in the works. */
+  #rest(): void {
+    if (this.#core.closesIdle) this.close(this.#core.draining ? "drain" : "room");
+    else this.#enter("idle");
   }
 
   /** Keeps a pipelined request until it is its turn. Too many in all, and the client that sends them is cut. */
@@ -217,7 +249,8 @@ export class Connection extends RingNode implements Carrier {
     if (this.isClosing) return;
     this.#closeReason = reason;
     this.#enter("closing");
-    startLinger(this.socket);
+    if (this.#session === undefined) startLinger(this.socket);
+    else this.#session.close();
   }
 
   /** Ends it now: the other side sees a reset, and the kernel drops what it holds for it. */
@@ -225,6 +258,7 @@ export class Connection extends RingNode implements Carrier {
     if (this.#phase === "closed") return;
     this.#closeReason ??= reason;
     this.raw.resetAndDestroy();
+    this.#session?.destroy();
     this.socket.destroy();
   }
 
@@ -239,6 +273,13 @@ export class Connection extends RingNode implements Carrier {
 
   get wasUpgraded(): boolean {
     return this.#upgradeContext !== undefined;
+  }
+
+  announcedBytes(req: IncomingMessage): number {
+    const { headers } = req;
+    const length = headers["content-length"];
+    if (length !== undefined) return Number(length);
+    return headers["transfer-encoding"] === undefined ? 0 : Infinity;
   }
 
   armExchange(ms: number): void {
@@ -299,6 +340,7 @@ export class Connection extends RingNode implements Carrier {
     if (this.#phase === "closed") return;
     this.#enter("closed");
     this.exchange?.onClose();
+    for (const stream of this.streams ?? []) stream.exchange.onClose();
     this.#core.deferred -= this.#deferred?.length ?? 0;
     this.#deferred = undefined;
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
@@ -336,7 +378,8 @@ export class Connection extends RingNode implements Carrier {
         wheel.arm(this.#timer, options.idleTimeout);
         return;
       case "exchange":
-        // Armed by the exchange, in a moment.
+        // Armed by the exchange, in a moment; streams have timers of their own.
+        if (this.streams !== undefined) wheel.cancel(this.#timer);
         return;
       case "upgraded":
       case "closed":

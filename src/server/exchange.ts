@@ -15,6 +15,8 @@ import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
 export interface Carrier {
+  /** Bytes of body that a request's header has announced; `Infinity` when it only said that there will be some. */
+  announcedBytes(req: IncomingMessage): number;
   /** Bytes read from the client so far. */
   readonly readBytes: number;
   /** Bytes that have left for the client. */
@@ -78,7 +80,9 @@ export class Exchange implements RequestOwner {
   #failure: TimeoutKind | undefined;
   /** Bytes that have come of a body of unknown length. */
   #chunkBytes = 0;
-  /** Bytes that had been read when the header was complete; only of a request with a body. */
+  /** How many of them had come when the answer was complete. */
+  #chunksBefore = 0;
+  /** Bytes that had been read at the start; only of a request with a body. */
   #readBefore = 0;
 
   constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse) {
@@ -86,8 +90,7 @@ export class Exchange implements RequestOwner {
     this.#carrier = carrier;
     this.req = req;
     this.res = res;
-    this.announcedBytes = readAnnouncedBytes(req);
-    if (this.announcedBytes > 0) this.#readBefore = carrier.readBytes;
+    this.announcedBytes = carrier.announcedBytes(req);
     core.inFlight += 1;
   }
 
@@ -101,6 +104,11 @@ export class Exchange implements RequestOwner {
     return Math.max(this.announcedBytes - (this.#carrier.readBytes - this.#readBefore), 0);
   }
 
+  /** Bytes of body that have come in pieces of unknown number. */
+  get chunkBytes(): number {
+    return this.#chunkBytes;
+  }
+
   /** Whether so much of the request is unread that its connection is not worth keeping. */
   get isFarFromRead(): boolean {
     return this.unreadBytes > maxUnreadBytes;
@@ -110,6 +118,7 @@ export class Exchange implements RequestOwner {
   start(deadline: number, traceparent: string | undefined): RequestContext {
     const { options, contexts } = this.#core;
     this.#state = "running";
+    if (this.announcedBytes > 0) this.#readBefore = this.#carrier.readBytes;
     const handleBy = this.startedAt + options.handlerTimeout;
     this.#carrier.armExchange(this.announcedBytes > 0 ? this.#core.firstLookWithBodyMs : this.#core.firstLookMs);
     const context = contexts.create(deadline < handleBy ? deadline : handleBy, this, traceparent);
@@ -151,7 +160,7 @@ export class Exchange implements RequestOwner {
   takeChunk(length: number): boolean {
     this.#chunkBytes += length;
     if (this.#state === "answered") {
-      if (this.#chunkBytes > maxUnreadBytes) this.#carrier.close("answered");
+      if (this.#chunkBytes > this.#chunksBefore + maxUnreadBytes) this.#carrier.close("answered");
       return true;
     }
     if (this.#chunkBytes <= this.#core.options.maxBodyBytes) return true;
@@ -194,7 +203,7 @@ export class Exchange implements RequestOwner {
       return;
     }
     this.#state = "answered";
-    this.#chunkBytes = 0;
+    this.#chunksBefore = this.#chunkBytes;
     this.#carrier.armExchange(maxUnreadMs);
     // Node throws away what nobody has begun to read, and leaves what somebody has.
     this.req.resume();
@@ -280,11 +289,4 @@ export class Exchange implements RequestOwner {
     this.context?.release();
     this.#carrier.endExchange();
   }
-}
-
-function readAnnouncedBytes(req: IncomingMessage): number {
-  const { headers } = req;
-  const length = headers["content-length"];
-  if (length !== undefined) return Number(length);
-  return headers["transfer-encoding"] === undefined ? 0 : Infinity;
 }

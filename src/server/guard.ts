@@ -7,15 +7,17 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
 import { now } from "../core/clock.ts";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
-import { attend } from "./attend.ts";
+import { attend, exchangeKey } from "./attend.ts";
 import { accept, connectionKey, type Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
+import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
 import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
@@ -41,6 +43,13 @@ type Emit = (event: string | symbol, ...args: unknown[]) => boolean;
 /** Guards `server`, which must not listen yet. */
 export function guard(server: GuardableServer, options?: ServerOptions): Guarded {
   return new Guard(server, resolveOptions<ServerOptions, ResolvedServerOptions>("Server", serverOptions, options));
+}
+
+/** How a request came. */
+interface Arrival {
+  readonly expectsContinue: boolean;
+  /** Whether Node's parser has just called, and nothing of another request's is going on. */
+  readonly isFirst: boolean;
 }
 
 /** Header in which a caller that we trust no more than any other says how long it will wait. It can only shorten. */
@@ -115,6 +124,11 @@ class Guard implements Guarded {
         return this.#onSecureConnection(args[0] as GuardedSocket);
       case "clientError":
         return this.#onClientError(args[0] as Error, args[1] as GuardedSocket);
+      case "session": {
+        const session = args[0] as ServerHttp2Session;
+        (session.socket as GuardedSocket)[connectionKey]?.startSession(session);
+        break;
+      }
       case "upgrade":
       case "connect":
         return this.#onUpgrade(event, args as [IncomingMessage, Duplex, Buffer]);
@@ -145,12 +159,19 @@ class Guard implements Guarded {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    const socket: GuardedSocket | null = req.socket;
+    if (Object.hasOwn(req, exchangeKey)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    const ofHttp2 = isOfHttp2(req);
+    const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
     // Emitted by hand, as test tools do: there is nothing to guard.
     if (connection === undefined) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
     // Came after our FIN: whoever sent it is told by that that it was not served.
     if (connection.isClosing) return true;
+    if (ofHttp2) {
+      const { exchange } = new StreamCarrier(this.#core, connection, req, res);
+      this.#decide(exchange, { expectsContinue, isFirst: true });
+      return true;
+    }
     const deferred = { req, res, expectsContinue };
     if (connection.exchange === undefined) this.#begin(connection, deferred, true);
     else connection.defer(deferred);
@@ -167,14 +188,20 @@ class Guard implements Guarded {
       res.shouldKeepAlive = false;
     }
     Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
+    this.#decide(exchange, { expectsContinue, isFirst });
+  }
+
+  /** Lets it in, or not. */
+  #decide(exchange: Exchange, how: Arrival): void {
+    const { options } = this.#core;
     if (exchange.announcedBytes > options.maxBodyBytes && exchange.announcedBytes !== Infinity) {
       exchange.answer(413, "The body is too large.");
       return;
     }
-    this.#run(exchange, expectsContinue, isFirst);
+    this.#run(exchange, how);
   }
 
-  #run(exchange: Exchange, expectsContinue: boolean, isFirst: boolean): void {
+  #run(exchange: Exchange, { expectsContinue, isFirst }: Arrival): void {
     const { req, res } = exchange;
     const context = exchange.start(readDeadline(req), readTraceparent(req));
     if (!expectsContinue) {
@@ -202,6 +229,8 @@ class Guard implements Guarded {
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
     const [req] = args;
+    // A stream of HTTP/2: Node answers 405 itself if nobody listens.
+    if (isOfHttp2(req)) return this.#server.listenerCount("connect") > 1 && this.#emit(event, ...args);
     const connection = (req.socket as GuardedSocket)[connectionKey];
     if (connection === undefined) return this.#emit(event, ...args);
     if (event === "connect" && this.#server.listenerCount("connect") === 1) {
