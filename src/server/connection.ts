@@ -17,6 +17,7 @@ import type { RequestContext } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { now } from "../core/clock.ts";
 import { append, RingNode, unlink } from "../core/ring.ts";
+import type { Place, RefuseReason } from "./accept.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import { refuse, startLinger } from "./refusal.ts";
@@ -40,6 +41,13 @@ export interface Deferred {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly expectsContinue: boolean;
+}
+
+/** How a socket came. */
+interface Arrival {
+  readonly tls: boolean;
+  /** Why its requests are to be answered with 503, if they are. */
+  readonly refusal: RefuseReason | undefined;
 }
 
 /** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
@@ -125,17 +133,22 @@ export class Connection extends RingNode implements Carrier {
   exchange: Exchange | undefined;
   /** The exchanges of a session; `undefined` for HTTP/1. */
   streams: Set<StreamCarrier> | undefined;
+  /** Why its requests are answered with 503, if they are. */
+  readonly refusal: RefuseReason | undefined;
   readonly #core: ServerCore;
   readonly #timer: ConnectionTimer;
   #phase: Phase;
+  #place: Place;
   #deferred: Deferred[] | undefined;
   #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
 
-  constructor(core: ServerCore, raw: Socket, tls: boolean) {
+  constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
     this.#core = core;
+    this.refusal = refusal;
+    this.#place = refusal === undefined ? "admitted" : "refusing";
     this.raw = raw;
     this.socket = raw;
     this.#timer = new ConnectionTimer(this);
@@ -216,8 +229,13 @@ export class Connection extends RingNode implements Carrier {
 
   /** Nothing is in the works. */
   #rest(): void {
-    if (this.#core.closesIdle) this.close(this.#core.draining ? "drain" : "room");
-    else this.#enter("idle");
+    const reason = this.#core.closesIdleFor;
+    if (reason === undefined) {
+      this.#enter("idle");
+      return;
+    }
+    if (reason === "room") this.#core.gate.promiseRoom();
+    this.close(reason);
   }
 
   /** Keeps a pipelined request until it is its turn. Too many in all, and the client that sends them is cut. */
@@ -235,10 +253,13 @@ export class Connection extends RingNode implements Carrier {
     return this.#deferred !== undefined && this.#deferred.length > 0;
   }
 
-  /** The user has it now; `context` ends with it. */
-  upgrade(context: RequestContext): void {
+  /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
+  upgrade(context: RequestContext): boolean {
+    if (!this.#core.gate.upgrade()) return false;
+    this.#place = "upgraded";
     this.#upgradeContext = context;
     this.#enter("upgraded");
+    return true;
   }
 
   /**
@@ -346,6 +367,7 @@ export class Connection extends RingNode implements Carrier {
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
     this.#core.closed[this.#closeReason ?? "client"] += 1;
     this.#core.instruments.connectionDuration.record((now() - this.acceptedAt) / 1_000);
+    this.#core.gate.leave(this.#place, this.raw);
     this.#core.onLess?.();
   }
 
@@ -402,8 +424,8 @@ export class Connection extends RingNode implements Carrier {
 }
 
 /** Takes a socket into the care of a new connection. */
-export function accept(core: ServerCore, raw: Socket, tls: boolean): Connection {
-  return new Connection(core, raw, tls);
+export function accept(core: ServerCore, raw: Socket, arrival: Arrival): Connection {
+  return new Connection(core, raw, arrival);
 }
 
 /** How long the other side may go on sending to a connection that is closing: Go has 500 ms, nginx 5 s. */

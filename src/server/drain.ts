@@ -65,6 +65,7 @@ export class Drain {
     if (settle > 0 && this.#server.listening) await this.#sleep(settle);
     const stopped = this.#server.listening ? this.#stopListening() : Promise.resolve();
     core.closesIdle = true;
+    core.gate.drain();
     for (const connection of connectionsOf(core.idle)) connection.close("drain");
     let cut: readonly Connection[] = [];
     if (!(await this.#emptyWithin(grace))) {

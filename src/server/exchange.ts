@@ -69,6 +69,8 @@ export class Exchange implements RequestOwner {
   readonly announcedBytes: number;
   /** From the start on; `undefined` while it waits. */
   context: RequestContext | undefined;
+  /** What it is counted under beside others of its client, behind a trusted proxy. */
+  addressKey: string | undefined;
   /** For the metrics. */
   route: string | undefined;
   readonly #core: ServerCore;
@@ -286,6 +288,7 @@ export class Exchange implements RequestOwner {
   #end(): void {
     this.#state = "over";
     this.#core.inFlight -= 1;
+    if (this.addressKey !== undefined) this.#core.gate.perAddress.leave(this.addressKey);
     this.context?.release();
     this.#carrier.endExchange();
   }

@@ -8,13 +8,15 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { now } from "../core/clock.ts";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
+import type { AcceptHandler, RefuseReason } from "./accept.ts";
 import { attend, exchangeKey } from "./attend.ts";
-import { accept, connectionKey, type Connection, type Deferred, type GuardedSocket } from "./connection.ts";
+import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
@@ -48,6 +50,7 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
 /** How a request came. */
 interface Arrival {
   readonly expectsContinue: boolean;
+  readonly refusal: RefuseReason | undefined;
   /** Whether Node's parser has just called, and nothing of another request's is going on. */
   readonly isFirst: boolean;
 }
@@ -57,7 +60,7 @@ const remainingHeader = "x-request-timeout-ms";
 const traceparentPattern = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}(?:-.{0,100})?$/;
 
 /** Invariant: `server.emit` is ours, and everything that reaches a listener of the server has passed `#onEvent`. */
-class Guard implements Guarded {
+class Guard implements Guarded, AcceptHandler {
   readonly #server: GuardableServer;
   readonly #core: ServerCore;
   /** Reaches the listeners. */
@@ -73,7 +76,7 @@ class Guard implements Guarded {
       throw new OptionError("guard", "must be called before listen(): connections it has not seen it cannot limit.");
     }
     this.#server = server;
-    this.#core = new ServerCore(options, server);
+    this.#core = new ServerCore(options, server, this);
     this.#isTls = "setSecureContext" in server;
     this.#keepAliveHintMs = options.idleTimeout === Infinity ? 0 : Math.max(options.idleTimeout - 1_000, 0);
     const emit: Emit = server.emit;
@@ -85,7 +88,7 @@ class Guard implements Guarded {
       takeOverClose(server, () => void this.drain()),
     );
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
-    observeServer(this.#core);
+    observeServer(this.#core, () => server.address());
     takeOverListen(server, options.backlog);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
@@ -143,13 +146,30 @@ class Guard implements Guarded {
 
   #onConnection(socket: GuardedSocket): boolean {
     this.#core.instruments.accepted();
-    this.#admit(socket);
+    this.#core.gate.take(socket);
     return true;
   }
 
-  #admit(socket: GuardedSocket): void {
-    accept(this.#core, socket, this.#isTls);
+  onAdmit(socket: Socket): void {
+    accept(this.#core, socket, { tls: this.#isTls, refusal: undefined });
     this.#emit("connection", socket);
+  }
+
+  onRefuse(socket: Socket, reason: RefuseReason): void {
+    this.#core.instruments.rejected.add(reason);
+    accept(this.#core, socket, { tls: this.#isTls, refusal: reason });
+    this.#emit("connection", socket);
+  }
+
+  onDrop(): void {
+    this.#core.instruments.rejected.add("pending");
+  }
+
+  makeRoom(): boolean {
+    const oldest = this.#core.idle.ringNext;
+    if (!(oldest instanceof Connection)) return false;
+    oldest.close("room");
+    return true;
   }
 
   #onSecureConnection(socket: GuardedSocket): boolean {
@@ -169,7 +189,7 @@ class Guard implements Guarded {
     if (connection.isClosing) return true;
     if (ofHttp2) {
       const { exchange } = new StreamCarrier(this.#core, connection, req, res);
-      this.#decide(exchange, { expectsContinue, isFirst: true });
+      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
       return true;
     }
     const deferred = { req, res, expectsContinue };
@@ -184,21 +204,50 @@ class Guard implements Guarded {
     const exchange = new Exchange(core, connection, req, res);
     attend(exchange);
     connection.startExchange(exchange);
-    if (core.draining || core.closesIdle || !options.keepAlive || connection.requests >= options.maxRequestsPerConn) {
+    if (
+      core.draining ||
+      core.gate.wantsRoom ||
+      connection.refusal !== undefined ||
+      !options.keepAlive ||
+      connection.requests >= options.maxRequestsPerConn
+    ) {
       res.shouldKeepAlive = false;
     }
     Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
-    this.#decide(exchange, { expectsContinue, isFirst });
+    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
   }
 
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
+    if (how.refusal !== undefined) {
+      exchange.answer(503, refusals[how.refusal]);
+      return;
+    }
+    if (!this.#countAddress(exchange)) {
+      exchange.shed("address");
+      return;
+    }
     if (exchange.announcedBytes > options.maxBodyBytes && exchange.announcedBytes !== Infinity) {
       exchange.answer(413, "The body is too large.");
       return;
     }
     this.#run(exchange, how);
+  }
+
+  /** Behind a trusted proxy a connection is nobody's: there the requests of an address are counted. */
+  #countAddress(exchange: Exchange): boolean {
+    const { addresses, perAddress } = this.#core.gate;
+    if (!addresses.trustsProxies || perAddress.limit === Infinity) return true;
+    const { headers, socket } = exchange.req;
+    const peer = socket.remoteAddress;
+    if (peer === undefined || !addresses.isTrusted(peer)) return true;
+    const forwardedFor = headers["x-forwarded-for"];
+    const key = addresses.requestKeyOf(peer, Array.isArray(forwardedFor) ? forwardedFor.join(",") : forwardedFor);
+    if (key === undefined) return true;
+    if (!perAddress.tryEnter(key)) return false;
+    exchange.addressKey = key;
+    return true;
   }
 
   #run(exchange: Exchange, { expectsContinue, isFirst }: Arrival): void {
@@ -237,17 +286,27 @@ class Guard implements Guarded {
       connection.refuse(405, "CONNECT is not served here.");
       return true;
     }
-    if (this.#core.levels.upgraded >= this.#core.options.maxUpgradedConns) {
-      this.#core.instruments.rejected.add("upgraded");
-      connection.refuse(503, "Too many upgraded connections.");
+    if (connection.refusal !== undefined || this.#core.draining) {
+      connection.refuse(503, refusals[connection.refusal ?? "draining"]);
       return true;
     }
     const context = this.#core.contexts.create(Infinity, neverPutOff, readTraceparent(req));
-    connection.upgrade(context);
+    if (!connection.upgrade(context)) {
+      this.#core.instruments.rejected.add("upgraded");
+      connection.refuse(503, "Too many upgraded connections. Try again soon.");
+      return true;
+    }
     context.run(this.#emit, event, ...args);
     return true;
   }
 }
+
+const refusals: Readonly<Record<RefuseReason, string>> = {
+  max_connections: "Too many connections. Try again soon.",
+  pending_timeout: "Too many connections. Try again soon.",
+  address: "Too many connections from this address.",
+  draining: "The server is going away. Try again.",
+};
 
 const neverPutOff: RequestOwner = { reconsiderDeadline: (passed) => passed };
 
