@@ -68,6 +68,8 @@ class Guard implements Guarded, AcceptHandler {
   readonly #emitRequest: (req: IncomingMessage, res: ServerResponse) => boolean;
   readonly #isTls: boolean;
   readonly #drain: Drain;
+  /** While it listens, its levels are among the metrics. */
+  #observed: Disposable | undefined;
   /** What clients are told: a second less than what holds. 0 tells them nothing. */
   readonly #keepAliveHintMs: number;
 
@@ -88,7 +90,6 @@ class Guard implements Guarded, AcceptHandler {
       takeOverClose(server, () => void this.drain()),
     );
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
-    observeServer(this.#core, () => server.address());
     takeOverListen(server, options.backlog);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
@@ -135,7 +136,12 @@ class Guard implements Guarded, AcceptHandler {
       case "upgrade":
       case "connect":
         return this.#onUpgrade(event, args as [IncomingMessage, Duplex, Buffer]);
+      case "close":
+        this.#observed?.[Symbol.dispose]();
+        this.#observed = undefined;
+        break;
       case "listening":
+        this.#observed ??= observeServer(this.#core, () => this.#server.address());
         takeOverTimers(this.#server, this.#core.options);
         break;
       default:
