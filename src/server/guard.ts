@@ -234,7 +234,8 @@ class Guard implements Guarded, AcceptHandler {
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    const bad = checkRequest(exchange.req, options.maxHeaders);
+    // HTTP/2 has no such freedoms, and nghttp2 allows none.
+    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
       exchange.refuse(bad);
