@@ -91,14 +91,15 @@ export function refuse(socket: Socket, refusal: Refusal): boolean {
 }
 
 /**
- * Stops reading requests from a connection whose input makes no sense, if it owes the answer to one that came whole.
+ * Stops reading requests from a connection whose input makes no sense, if there is an answer to be finished: to a request
+ * that came whole, or one that was given early and has not gone out.
  *
- * Answers go in the order of requests, so that one is finished, and is the last: what is wrong came after it and gets
+ * Answers go in the order of requests, so that one comes first, and is the last: what is wrong came after it and gets
  * none. `false` when no answer is due; then it is the current request that is wrong, and can be refused.
  */
 export function endAfterAnswer(socket: Socket): boolean {
   const answer = currentAnswer(socket);
-  if (answer?.req.complete !== true) return false;
+  if (answer === undefined || !(answer.req.complete || answer.writableEnded)) return false;
   discardInput(socket);
   answer.shouldKeepAlive = false;
   // Too late for the header, this still makes http close the connection after the answer.
