@@ -208,6 +208,23 @@ for (const isBegun of [false, true]) {
   });
 }
 
+test("an answer that was given early goes out whole when the rest of its request makes no sense", async () => {
+  const outcome = Promise.withResolvers<boolean>();
+  const http = createServer((_, res) => res.end("early"));
+  http.on("clientError", (_, socket) => outcome.resolve(endAfterAnswer(socket as Socket)));
+  lingering(http, "connection");
+  await using server = await listen(http);
+  await using client = await wireClient(server.port);
+
+  client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+  const answer = await client.answer();
+  await client.end();
+
+  assert.equal(await outcome.promise, true);
+  assert.equal(answer?.body, "early");
+  assert.equal(client.error, undefined);
+});
+
 test("bytes that make no sense within a request owe nothing to an earlier one", async () => {
   const outcome = Promise.withResolvers<boolean>();
   const http = createServer(() => {});
