@@ -33,7 +33,7 @@ export interface GuardedSocket extends Socket {
   _unrefTimer?: () => void;
   readonly _readableState?: { readonly ended: boolean };
   /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
-  readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number } | null;
+  readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number; readonly fd?: number } | null;
   /** The raw socket below a TLS one. */
   readonly _parent?: GuardedSocket;
 }
@@ -328,6 +328,10 @@ export class Connection extends RingNode implements Carrier {
   /** Bytes that the kernel has not taken yet, because the other side does not read. */
   get unsentBytes(): number {
     return this.raw._handle?.writeQueueSize ?? 0;
+  }
+
+  get descriptor(): number {
+    return this.raw._handle?.fd ?? -1;
   }
 
   /** Bytes that the kernel has taken. `bytesWritten` of a socket also counts those that wait. */

@@ -76,6 +76,10 @@ export class StreamCarrier extends WheelTimer implements Carrier {
     return this.#stream.bufferSize;
   }
 
+  get descriptor(): number {
+    return this.#connection.unsentBytes > 0 ? this.#connection.descriptor : -1;
+  }
+
   armExchange(ms: number): void {
     if (!this.#stream.destroyed) this.#core.wheel.arm(this, ms);
   }
