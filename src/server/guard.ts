@@ -274,6 +274,8 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
+    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
+    if (connection?.isClosing === true) return true;
     if (connection === undefined || this.#server.listenerCount("clientError") > 0) {
       return this.#emit("clientError", error, socket);
     }
