@@ -164,9 +164,10 @@ function unknownMethod({ rawPacket }: ClientError): BadRequestReason {
   return method === undefined ? "request_line" : "method";
 }
 
-function wrongVersion({ reason }: ClientError): BadRequestReason {
-  // "Invalid HTTP version" is one such as 1.2 or 3.0, "Expected dot" one such as HTTP/2. The others are typing errors.
-  return reason === "Invalid HTTP version" || reason === "Expected dot" ? "version" : "request_line";
+function wrongVersion({ reason, rawPacket, bytesParsed = 0 }: ClientError): BadRequestReason {
+  // "Invalid HTTP version" is one that is spelt well, such as 1.2 or 3.0. HTTP/2 and HTTP/3 are spelt without a dot.
+  const isWhole = reason === "Expected dot" && rawPacket?.[bytesParsed] === carriageReturn;
+  return isWhole || reason === "Invalid HTTP version" ? "version" : "request_line";
 }
 
 /** llhttp has one limit for the request line and the header; only sometimes it is certain which one was too large. */

@@ -48,7 +48,7 @@ function parsesAsHost(host: string): boolean {
   if (Number(port) > 65_535) return false;
   if (address !== undefined) return isIPv6(address);
   if (name === undefined || name.length > longestName) return false;
-  // `127.1`, `0x7f.1` and `2130706433` are names for one parser and an address for the next; `xn--` may be no name.
+  // `127.1`, `0x7f.1` and `2130706433` are names for one parser and an address for the next.
   return URL.parse(`http://${name}`)?.hostname === name.toLowerCase();
 }
 

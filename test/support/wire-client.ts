@@ -114,10 +114,15 @@ export class WireClient implements AsyncDisposable {
     while (!this.ended && !this.socket.destroyed) await this.#woken();
   }
 
+  /** Ends its own side too, after all that was written, and resolves when the connection is gone. */
+  async close(): Promise<void> {
+    this.socket.end();
+    if (!this.socket.closed) await once(this.socket, "close");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.socket.destroyed) return;
     this.socket.destroy();
-    await once(this.socket, "close");
+    if (!this.socket.closed) await once(this.socket, "close");
   }
 
   #woken(): Promise<void> {
