@@ -162,6 +162,39 @@ for (const protocol of protocols) {
     }
   }
 
+  test(`${protocol}: what is called while the next request is answered does nothing to that`, async () => {
+    const names = lateCallsOf(protocol);
+    let first: AnyResponse | undefined;
+    await using server = await contained(protocol, (req, res) => {
+      if (req.url === "/first") {
+        first = res;
+        answerSmall(res);
+        return;
+      }
+      const callLate = (): void => {
+        if (req.url === "/during" && first !== undefined) for (const name of names) returnOf(first, name);
+      };
+      if ("sendDate" in res) res.sendDate = false;
+      callLate();
+      res.setHeader("content-length", 4);
+      callLate();
+      res.write("ne");
+      callLate();
+      setImmediate(() => {
+        callLate();
+        res.end("xt", callLate);
+      });
+    });
+    await using connection = connectTo(protocol, server.port);
+    await connection.ask("/first");
+    const next = await connection.ask("/next");
+
+    assert.equal(await connection.ask("/during"), next);
+
+    assert.equal(await connection.ask("/next"), next);
+    assert.equal(server.lateWrites.count, 5 * names.length);
+  });
+
   test(`${protocol}: what is called while the answer is on its way does nothing to it, nor to the next`, async () => {
     const names = lateCallsOf(protocol);
     const answered = Promise.withResolvers<AnyResponse>();

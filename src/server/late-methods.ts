@@ -34,15 +34,11 @@ export interface ContainableResponse {
   [exchangeOf]?: LateWriteOwner;
 }
 
-/** Set while a stream that was piped too late may still write once. */
-const isUnpiping: unique symbol = Symbol("sluice.isUnpiping");
-
 interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
   readonly req?: LateRequest;
   readonly destroyed?: boolean;
   /** HTTP/1: `null` after the answer. HTTP/2: `undefined` when the stream has closed. */
   readonly socket?: { readonly destroyed: boolean } | null;
-  [isUnpiping]?: boolean;
 }
 
 type Method = (this: Response, ...args: unknown[]) => unknown;
@@ -208,7 +204,7 @@ function writeInformation(this: Response, ...args: unknown[]): unknown {
     : beneath(this).writeInformation.apply(this, args);
 }
 
-/** Interim answers; HTTP/2 throws at them as soon as the client has left, header or not. */
+/** Whether it is too late for an interim answer. HTTP/2 throws at one as soon as the client has left, header or not. */
 function isPastInforming(res: Response, method: keyof Methods, callee: Method, args: readonly unknown[]): boolean {
   const isLate = isHeadLate(res);
   if (!isLate && !isCut(res)) return false;
@@ -218,15 +214,15 @@ function isPastInforming(res: Response, method: keyof Methods, callee: Method, a
 }
 
 function createPushResponse(this: Response, ...args: unknown[]): unknown {
-  if (!isComplete(this)) return beneath(this).createPushResponse.apply(this, args);
-  tell(this, "createPushResponse", createPushResponse);
+  if (!isComplete(this) && !isCut(this)) return beneath(this).createPushResponse.apply(this, args);
+  if (isComplete(this)) tell(this, "createPushResponse", createPushResponse);
   failLater(args);
   return undefined;
 }
 
 function write(this: Response, ...args: unknown[]): unknown {
   if (!isComplete(this)) return beneath(this).write.apply(this, args);
-  if (this[isUnpiping] !== true) tell(this, "write", write);
+  tell(this, "write", write);
   failLater(args);
   // A source that looks at it stops.
   return false;
@@ -269,16 +265,15 @@ function prependListener(this: Response, ...args: unknown[]): unknown {
  * `source.pipe(res)` is one late call, told with the stack of whoever piped: the writes that would follow have none that
  * helps. So the source is unpiped, and stays paused. As it may have another use, it is not destroyed.
  */
-function onLatePipe(this: Response, source: unknown): void {
+function onLatePipe(this: Response, source?: EventEmitter & { unpipe?: (res: Response) => void }): void {
   tell(this, "pipe", onLatePipe);
-  this[isUnpiping] = true;
-  // Not before `pipe` has returned: it would only start the source again.
-  process.nextTick(unpipe, source, this);
-}
-
-/** Streams of the oldest kind have no `unpipe`; they stop at the first `write` that returns false. */
-function unpipe(source: unknown, res: Response): void {
-  res[isUnpiping] = false;
-  if (typeof source !== "object" || source === null || !("unpipe" in source)) return;
-  if (typeof source.unpipe === "function") source.unpipe(res);
+  // Streams of the oldest kind cannot be unpiped; they stop at the first `write` that returns false.
+  if (typeof source?.unpipe !== "function") return;
+  const unpipe = (): void => {
+    source.removeListener("resume", unpipe);
+    source.unpipe?.(this);
+  };
+  // Not at once, as `pipe` is about to start the source; just before it gives something, or else in the next turn.
+  source.once("resume", unpipe);
+  process.nextTick(unpipe);
 }

@@ -150,8 +150,8 @@ export function findPlace(stack: string): string {
 
 /** The `file:line:column` of a frame: `    at async save (file:///app/save.ts:3:9)`, or the same without a name. */
 function placeOf(line: string): string | undefined {
-  const frame = /^\s+at (?:async )?(?:.*? \()?(.*:\d+:\d+)\)?$/.exec(line);
-  return frame?.[1];
+  const frame = /^\s+at (?:.*? \((.*:\d+:\d+)\)|(?:async )?(.*:\d+:\d+))$/.exec(line);
+  return frame?.[1] ?? frame?.[2];
 }
 
 function describeRequest(request: LateRequest | undefined): string {

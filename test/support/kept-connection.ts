@@ -5,9 +5,8 @@
 
 import assert from "node:assert/strict";
 import http, { type IncomingMessage } from "node:http";
-import http2, { type ClientHttp2Session } from "node:http2";
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { connect, type Server, type Socket } from "node:net";
-import { text } from "node:stream/consumers";
 import type { AnyResponse } from "./late-calls.ts";
 import { listen, type LoopbackServer } from "./loopback.ts";
 
@@ -42,8 +41,10 @@ export interface KeptConnection extends AsyncDisposable {
   /** Reads nothing until `resume`. */
   pause(): void;
   resume(): void;
-  /** Closes the connection in the middle of whatever there is. */
+  /** Resets the connection in the middle of whatever there is. */
   leave(): void;
+  /** Wants no answer to the request sent last. HTTP/1 has no other way than to leave. */
+  giveUp(): void;
 }
 
 export function connectTo(protocol: Protocol, port: number): KeptConnection {
@@ -106,22 +107,26 @@ class Http1Connection implements KeptConnection {
     this.#socket.resetAndDestroy();
   }
 
+  giveUp(): void {
+    this.leave();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#socket.destroy();
   }
 }
 
-/** Invariant: `#answers` are those asked for and not taken, in order; none is read while `#gate` is shut. */
+/** Invariant: `#answers` are those asked for and not taken, in order; `#last` alone may be paused. */
 class Http2Connection implements KeptConnection {
   readonly #session: ClientHttp2Session;
   readonly #answers: Promise<string>[] = [];
-  #gate = Promise.withResolvers<void>();
+  #last: ClientHttp2Stream | undefined;
+  #isPaused = false;
 
   constructor(port: number) {
     this.#session = http2.connect(`http://127.0.0.1:${port}`);
     this.#session.on("stream", () => assert.fail("an answer was pushed"));
     this.#session.on("error", () => {});
-    this.#gate.resolve();
   }
 
   send(path: string, method = "GET"): void {
@@ -130,11 +135,16 @@ class Http2Connection implements KeptConnection {
 
   async #exchange(path: string, method: string): Promise<string> {
     const stream = this.#session.request({ ":path": path, ":method": method });
+    this.#last = stream;
     const heads: object[] = [];
     const note = (head: object): number => heads.push({ ...head, date: "", [http2.sensitiveHeaders]: undefined });
     stream.on("headers", note).on("response", note).on("trailers", note);
-    await this.#gate.promise;
-    const body = await text(stream).catch((error: NodeJS.ErrnoException) => error.message);
+    // Listened to at once: Node drops what has come when a stream closes that nobody has begun to read.
+    let body = "";
+    stream.on("data", (chunk) => (body += chunk.toString("latin1")));
+    if (this.#isPaused) stream.pause();
+    stream.on("error", ({ message }) => (body += message));
+    await new Promise((resolve) => stream.on("close", resolve));
     return JSON.stringify({ heads, body, code: stream.rstCode });
   }
 
@@ -148,15 +158,20 @@ class Http2Connection implements KeptConnection {
   }
 
   pause(): void {
-    this.#gate = Promise.withResolvers<void>();
+    this.#isPaused = true;
   }
 
   resume(): void {
-    this.#gate.resolve();
+    this.#isPaused = false;
+    this.#last?.resume();
   }
 
   leave(): void {
     this.#session.destroy();
+  }
+
+  giveUp(): void {
+    this.#last?.close(http2.constants.NGHTTP2_CANCEL);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

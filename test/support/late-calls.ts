@@ -23,6 +23,8 @@ export interface LateCall {
   readonly returns: unknown;
   /** Whether Node takes it for an error once the header is out, as long as the answer is on its way. */
   readonly ofHead?: boolean;
+  /** `false` when it is a mistake at any time. */
+  readonly isValid?: boolean;
 }
 
 const nothing = (): void => {};
@@ -75,6 +77,7 @@ export const lateCalls: Readonly<Record<string, LateCall>> = {
   },
   "write of nothing": {
     method: "write",
+    isValid: false,
     returns: false,
     call: (res) => res.write(null),
   },
