@@ -45,6 +45,8 @@ const probeEvery = 60;
 const shortWindowMs = 100;
 /** How much slower than the average an answer may be while the limit doubles. It settles at more than `tolerance`. */
 const rampTolerance = 1.25;
+/** Share of the limit that is in flight on average while it is used up. */
+const usedUpShare = 0.9;
 /** Gradient below which the limit is far too high. */
 const steepGradient = 0.7;
 /** Share of the throughput at which half of the limit is as good as all of it. */
@@ -75,6 +77,7 @@ interface Window {
   samples: number;
   sumMs: number;
   maxInFlight: number;
+  sumInFlight: number;
   drops: number;
 }
 
@@ -112,7 +115,7 @@ export class AdaptiveLimit {
     this.#now = now;
     this.#random = random;
     this.#estimate = Math.min(Math.max(initial, min), max);
-    this.#window = { startedAt: now(), samples: 0, sumMs: 0, maxInFlight: 0, drops: 0 };
+    this.#window = { startedAt: now(), samples: 0, sumMs: 0, maxInFlight: 0, sumInFlight: 0, drops: 0 };
     this.#probe = this.#drawProbe();
   }
 
@@ -141,6 +144,7 @@ export class AdaptiveLimit {
     else if (rttMs >= minRttMs) {
       window.samples += 1;
       window.sumMs += rttMs;
+      window.sumInFlight += inFlight;
     } else return;
     const now = this.#now();
     if (now - window.startedAt < this.#windowMs) return;
@@ -150,6 +154,7 @@ export class AdaptiveLimit {
     window.samples = 0;
     window.sumMs = 0;
     window.maxInFlight = 0;
+    window.sumInFlight = 0;
     window.drops = 0;
   }
 
@@ -164,20 +169,21 @@ export class AdaptiveLimit {
     const shortMs = window.sumMs / window.samples;
     if (settling) this.#windowMs = Math.max(shortWindowMs, shortMs);
     else if (this.#probe <= 0) this.#closeProbe(shortMs);
-    else this.#closeUsual(shortMs, window.maxInFlight);
+    // A limit that ramps is there soon when it is needed, so that the peak of a quiet second does not move it.
+    else this.#closeUsual(shortMs, this.#ramp ? window.sumInFlight / window.samples : window.maxInFlight);
     // What was let in before the limit was lowered has to end first.
     if (this.#probe === 0) this.#windowMs = Math.max(windowMs, 2 * shortMs);
   }
 
-  #closeUsual(shortMs: number, maxInFlight: number): void {
+  #closeUsual(shortMs: number, inFlight: number): void {
     this.#probe -= 1;
-    const usedUp = maxInFlight >= Math.floor(this.#estimate);
+    const usedUp = inFlight >= Math.floor(this.#estimate) * usedUpShare;
     this.#usedUpMs = usedUp ? shortMs : 0;
     // A crowd that the limit has let in is not what answers take without one.
     if (!(this.#ramp && usedUp && this.#longMs > 0 && shortMs > this.#longMs * tolerance)) this.#learn(shortMs);
     // The baseline was learned in worse times: let it come down faster than the average would.
     if (this.#longMs / shortMs > 2) this.#longMs *= 0.95;
-    if (maxInFlight * 2 < this.#estimate) return;
+    if (inFlight * 2 < this.#estimate) return;
     if (this.#ramp && usedUp && this.#mayDouble(shortMs)) {
       this.#settle(this.#estimate * 2);
       this.#settling = true;
