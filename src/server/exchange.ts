@@ -1,0 +1,302 @@
+/**
+ * One request and its answer: from the end of the request's header until the answer is out and the body read.
+ *
+ * Nothing is listened to per request, and nothing is made but this object and its context. What happens to the request
+ * and the response is learned from a few own methods on both (`attend.ts`). The deadlines of an exchange share the one
+ * timer of its carrier, armed for the earliest of them, once; nearly every request ends before.
+ */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RequestContext, RequestOwner } from "../core/context.ts";
+import { now } from "../core/clock.ts";
+import type { BadRequest } from "./bad-request.ts";
+import type { ShedReason, TimeoutKind } from "./instruments.ts";
+import { RateWatch } from "./rate-watch.ts";
+import type { CloseReason, ServerCore } from "./server-core.ts";
+
+/** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
+export interface Carrier {
+  /** Bytes of body that a request's header has announced; `Infinity` when it only said that there will be some. */
+  announcedBytes(req: IncomingMessage): number;
+  /** Bytes read from the client so far. */
+  readonly readBytes: number;
+  /** Bytes that have left for the client. */
+  readonly sentBytes: number;
+  /** Bytes that wait because the client does not read. */
+  readonly unsentBytes: number;
+  /** Calls the exchange's `onDeadline` after `ms`. */
+  armExchange(ms: number): void;
+  /** Ends it so that the other side gets all that was written. */
+  close(reason: CloseReason): void;
+  /** Ends it now. */
+  cut(reason: CloseReason): void;
+  /** The exchange is over. */
+  endExchange(): void;
+}
+
+/** `waiting` for its place, `running` in the handler, `answered` but not read to its end, `over`. */
+type ExchangeState = "waiting" | "running" | "answered" | "over";
+
+/** How much of an upload is read on after its answer, so that the connection can be kept (Go's maxPostHandlerReadBytes). */
+const maxUnreadBytes = 262_144;
+/** And for how long. */
+const maxUnreadMs = 2_000;
+
+const shedMessages: Readonly<Record<ShedReason, string>> = {
+  concurrency: "Too many requests at once. Try again soon.",
+  event_loop: "The server is overloaded. Try again soon.",
+  memory: "The server is short of memory. Try again soon.",
+  deadline: "There was too little time left for this request.",
+  address: "Too many requests from this address.",
+  draining: "The server is going away. Try again.",
+};
+
+/** Deadlines that were set for this request alone, as points in time. */
+interface OwnDeadlines {
+  readBy: number;
+  handleBy: number;
+  writeBy: number;
+}
+
+/**
+ * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
+ * makes it so, and gives back what the exchange holds.
+ */
+export class Exchange implements RequestOwner {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly startedAt: number = now();
+  /** Bytes of body that the header has announced; `Infinity` when it only said that there will be some. */
+  readonly announcedBytes: number;
+  /** From the start on; `undefined` while it waits. */
+  context: RequestContext | undefined;
+  /** What it is counted under beside others of its client, behind a trusted proxy. */
+  addressKey: string | undefined;
+  /** For the metrics. */
+  route: string | undefined;
+  readonly #core: ServerCore;
+  readonly #carrier: Carrier;
+  #state: ExchangeState = "waiting";
+  #own: OwnDeadlines | undefined;
+  #rates: RateWatch | undefined;
+  /** Why it ends, once that is not up to the handler any more. */
+  #failure: TimeoutKind | undefined;
+  /** Bytes that have come of a body of unknown length. */
+  #chunkBytes = 0;
+  /** How many of them had come when the answer was complete. */
+  #chunksBefore = 0;
+  /** Bytes that had been read at the start; only of a request with a body. */
+  #readBefore = 0;
+
+  constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse) {
+    this.#core = core;
+    this.#carrier = carrier;
+    this.req = req;
+    this.res = res;
+    this.announcedBytes = carrier.announcedBytes(req);
+    core.inFlight += 1;
+  }
+
+  get isOver(): boolean {
+    return this.#state === "over";
+  }
+
+  /** Bytes of the request that have been announced and not read. */
+  get unreadBytes(): number {
+    if (this.announcedBytes === 0 || this.req.complete) return 0;
+    return Math.max(this.announcedBytes - (this.#carrier.readBytes - this.#readBefore), 0);
+  }
+
+  /** Bytes of body that have come in pieces of unknown number. */
+  get chunkBytes(): number {
+    return this.#chunkBytes;
+  }
+
+  /** Whether so much of the request is unread that its connection is not worth keeping. */
+  get isFarFromRead(): boolean {
+    return this.unreadBytes > maxUnreadBytes;
+  }
+
+  /** It has its place: from here on its time runs. `deadline` is the caller's own. */
+  start(deadline: number, traceparent: string | undefined): RequestContext {
+    const { options, contexts } = this.#core;
+    this.#state = "running";
+    if (this.announcedBytes > 0) this.#readBefore = this.#carrier.readBytes;
+    const handleBy = this.startedAt + options.handlerTimeout;
+    this.#carrier.armExchange(this.announcedBytes > 0 ? this.#core.firstLookWithBodyMs : this.#core.firstLookMs);
+    const context = contexts.create(deadline < handleBy ? deadline : handleBy, this, traceparent);
+    this.context = context;
+    return context;
+  }
+
+  /** See `RequestOwner`: once the answer has begun, only the limit on writing it is left. */
+  reconsiderDeadline(passed: number): number {
+    return this.res.headersSent ? this.#writeBy : passed;
+  }
+
+  /** Refuses it before a handler has seen it. */
+  shed(reason: ShedReason): void {
+    this.#core.instruments.shed.add(reason);
+    this.answer(503, shedMessages[reason]);
+  }
+
+  /** Refuses a request that is wrong. */
+  refuse(bad: BadRequest): void {
+    if (bad.close) this.res.shouldKeepAlive = false;
+    this.answer(bad.status, bad.message);
+  }
+
+  /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
+  answer(status: number, message: string): void {
+    const { res } = this;
+    if (this.#state === "waiting") this.start(Infinity, undefined);
+    if (res.headersSent || res.writableEnded) {
+      this.#carrier.cut("refused");
+      return;
+    }
+    for (const name of res.getHeaderNames()) res.removeHeader(name);
+    // The rest of a body that nobody will read is no reason to keep the connection.
+    if (this.unreadBytes > 0 || status === 408) res.shouldKeepAlive = false;
+    const body = `${message}\n`;
+    res.statusCode = status;
+    res.setHeader("Content-Type", "text/plain; charset=utf-8");
+    res.setHeader("Content-Length", Buffer.byteLength(body));
+    if (status === 503) res.setHeader("Retry-After", Math.ceil(this.#core.options.retryAfter / 1_000));
+    res.end(body);
+  }
+
+  /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
+  takeChunk(length: number): boolean {
+    this.#chunkBytes += length;
+    if (this.#state === "answered") {
+      if (this.#chunkBytes > this.#chunksBefore + maxUnreadBytes) this.#carrier.close("answered");
+      return true;
+    }
+    if (this.#chunkBytes <= this.#core.options.maxBodyBytes) return true;
+    if (this.#state === "running" && !this.res.writableEnded) this.answer(413, "The body is too large.");
+    return false;
+  }
+
+  /** The answer says that the connection ends with it, unless it has begun. */
+  closeAfterwards(): void {
+    if (!this.res.headersSent) this.res.shouldKeepAlive = false;
+  }
+
+  /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
+  setDeadlines(deadlines: Partial<OwnDeadlines>): void {
+    if (this.#state !== "running") return;
+    const { readBy, handleBy, writeBy } = this.deadlines;
+    this.#own = { readBy, handleBy, writeBy, ...deadlines };
+    this.context?.putOff(this.res.headersSent ? this.#own.writeBy : this.#own.handleBy);
+    this.#carrier.armExchange(this.#nextLook(now()));
+  }
+
+  /** The deadlines in force, on the monotonic clock. */
+  get deadlines(): Readonly<OwnDeadlines> {
+    if (this.#own !== undefined) return this.#own;
+    const { readTimeout, handlerTimeout, writeTimeout } = this.#core.options;
+    const from = this.startedAt;
+    return { readBy: from + readTimeout, handleBy: from + handlerTimeout, writeBy: from + writeTimeout };
+  }
+
+  onBodyEnd(): void {
+    if (this.#state === "answered") this.#end();
+  }
+
+  /** The answer is complete, and with the kernel. */
+  onFinish(): void {
+    if (this.#state === "over") return;
+    this.#record("");
+    if (this.announcedBytes === 0 || this.req.complete) {
+      this.#end();
+      return;
+    }
+    this.#state = "answered";
+    this.#chunksBefore = this.#chunkBytes;
+    this.#carrier.armExchange(maxUnreadMs);
+    // Node throws away what nobody has begun to read, and leaves what somebody has.
+    this.req.resume();
+  }
+
+  /** The connection is closed, or the stream. */
+  onClose(): void {
+    if (this.#state === "over") return;
+    if (this.#state !== "answered") {
+      this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
+      this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
+    }
+    this.#end();
+  }
+
+  onDeadline(): void {
+    const at = now();
+    if (this.#state === "over") return;
+    if (this.#state === "answered") {
+      this.#carrier.close("answered");
+      return;
+    }
+    const failure = this.#findFailure(at);
+    if (failure === undefined) this.#carrier.armExchange(this.#nextLook(at));
+    else this.#fail(failure);
+  }
+
+  get #writeBy(): number {
+    return this.#own?.writeBy ?? this.startedAt + this.#core.options.writeTimeout;
+  }
+
+  #fail(failure: TimeoutKind): void {
+    this.#core.instruments.timeouts.add(failure);
+    this.#failure = failure;
+    const isOfHandler = failure === "handler";
+    if (!isOfHandler && (this.res.headersSent || (failure !== "read" && failure !== "read_rate"))) {
+      this.#carrier.cut("timeout");
+      return;
+    }
+    this.context?.end("ERR_DEADLINE_EXCEEDED");
+    if (isOfHandler) this.answer(503, "The answer took too long.");
+    else this.answer(408, "The body of the request took too long.");
+    this.#carrier.armExchange(maxUnreadMs);
+  }
+
+  #findFailure(at: number): TimeoutKind | undefined {
+    const { res, req } = this;
+    const { readBy, handleBy, writeBy } = this.deadlines;
+    if (at >= writeBy) return "write";
+    if (this.#failure !== undefined) return this.res.writableFinished ? undefined : "write";
+    if (at >= handleBy && !res.headersSent) return "handler";
+    const reads = this.announcedBytes > 0 && !req.complete;
+    if (reads && at >= readBy) return "read";
+    this.#rates ??= new RateWatch(this.#core.options, this.startedAt, this.#readBefore);
+    return this.#rates.look(at, this.#carrier, reads ? req : undefined);
+  }
+
+  /** How long until the next deadline, or the next look at the rates. */
+  #nextLook(at: number): number {
+    const { req, res } = this;
+    const { readBy, handleBy, writeBy } = this.deadlines;
+    const reads = this.announcedBytes > 0 && !req.complete;
+    let next = writeBy;
+    if (!res.headersSent) next = Math.min(next, handleBy);
+    if (reads) next = Math.min(next, readBy);
+    next = Math.min(next, this.#rates?.nextAt(reads) ?? Infinity);
+    return Math.max(next - at, 1);
+  }
+
+  #record(error: string): void {
+    const { req, res } = this;
+    const { instruments, options } = this.#core;
+    const route = this.route ?? options.route?.(req) ?? "";
+    const durationMs = now() - this.startedAt;
+    const method = req.method ?? "";
+    if (error === "") instruments.finished(method, res.statusCode, route, durationMs);
+    else instruments.failed({ method, status: res.headersSent ? res.statusCode : 0, route, error, durationMs });
+  }
+
+  #end(): void {
+    this.#state = "over";
+    this.#core.inFlight -= 1;
+    if (this.addressKey !== undefined) this.#core.gate.perAddress.leave(this.addressKey);
+    this.context?.release();
+    this.#carrier.endExchange();
+  }
+}

@@ -1,0 +1,357 @@
+/**
+ * Puts limits on a server that exists already: `http`, `https` or `http2`, whatever framework is on it.
+ *
+ * An own `emit` on the server stands between Node and the listeners. Everything that Node's server does it does by
+ * emitting, so that nothing is patched, no prototype is touched, and a framework that looks at the server sees the
+ * one that it made. What is refused is never emitted.
+ */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { now } from "../core/clock.ts";
+import type { RequestOwner } from "../core/context.ts";
+import { OptionError } from "../core/errors.ts";
+import { resolveOptions } from "../core/options.ts";
+import type { AcceptHandler, RefuseReason } from "./accept.ts";
+import { attend, exchangeKey } from "./attend.ts";
+import {
+  describeClientError,
+  eventOfClientError,
+  eventOfRequest,
+  type BadRequest,
+  type BadRequestEvent,
+} from "./bad-request.ts";
+import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
+import { Drain, type DrainReport } from "./drain.ts";
+import { Exchange } from "./exchange.ts";
+import { isOfHttp2, StreamCarrier } from "./http2.ts";
+import { ServerCore } from "./server-core.ts";
+import { checkRequest, checkUpgrade } from "./strict-request.ts";
+import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
+import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
+import { describeServer, observeServer, type ServerStats } from "./server-stats.ts";
+
+/** What a guard adds to a server. */
+export interface Guarded {
+  /** Whether it is going away: readiness probes answer 503 then. */
+  readonly draining: boolean;
+  /**
+   * Goes away without losing a request: see `ServerOptions.drain` for the steps. A later call gets the first one's
+   * promise.
+   */
+  drain(): Promise<DrainReport>;
+  /** Calls `fn` once when draining begins: for streams, which have to be told. */
+  onDrain(fn: () => void): Disposable;
+  /** What it looks like now: immutable plain numbers, limits beside levels. */
+  stats(): ServerStats;
+}
+
+type Emit = (event: string | symbol, ...args: unknown[]) => boolean;
+
+/** Guards `server`, which must not listen yet. */
+export function guard(server: GuardableServer, options?: ServerOptions): Guarded {
+  return new Guard(server, resolveOptions<ServerOptions, ResolvedServerOptions>("Server", serverOptions, options));
+}
+
+/** How a request came. */
+interface Arrival {
+  readonly expectsContinue: boolean;
+  readonly refusal: RefuseReason | undefined;
+  /** Whether Node's parser has just called, and nothing of another request's is going on. */
+  readonly isFirst: boolean;
+}
+
+/** Header in which a caller that we trust no more than any other says how long it will wait. It can only shorten. */
+const remainingHeader = "x-request-timeout-ms";
+const traceparentPattern = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}(?:-.{0,100})?$/;
+
+/** Invariant: `server.emit` is ours, and everything that reaches a listener of the server has passed `#onEvent`. */
+class Guard implements Guarded, AcceptHandler {
+  readonly #server: GuardableServer;
+  readonly #core: ServerCore;
+  /** Reaches the listeners. */
+  readonly #emit: Emit;
+  readonly #emitRequest: (req: IncomingMessage, res: ServerResponse) => boolean;
+  readonly #isTls: boolean;
+  readonly #drain: Drain;
+  /** While it listens, its levels are among the metrics. */
+  #observed: Disposable | undefined;
+  /** What clients are told: a second less than what holds. 0 tells them nothing. */
+  readonly #keepAliveHintMs: number;
+
+  constructor(server: GuardableServer, options: ResolvedServerOptions) {
+    if (server.listening) {
+      throw new OptionError("guard", "must be called before listen(): connections it has not seen it cannot limit.");
+    }
+    this.#server = server;
+    this.#core = new ServerCore(options, server, this);
+    this.#isTls = "setSecureContext" in server;
+    this.#keepAliveHintMs = options.idleTimeout === Infinity ? 0 : Math.max(options.idleTimeout - 1_000, 0);
+    const emit: Emit = server.emit;
+    this.#emit = (event, ...args) => Reflect.apply(emit, server, [event, ...args]);
+    this.#emitRequest = (req, res) => emit.call(server, "request", req, res);
+    this.#drain = new Drain(
+      this.#core,
+      server,
+      takeOverClose(server, () => void this.drain()),
+    );
+    this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
+    takeOverListen(server, options.backlog);
+    takeOverTimers(server, options);
+    server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
+    // Node decides by the number of listeners whether these events exist: see `#onEvent`.
+    server.on("checkContinue", () => undefined);
+    server.on("connect", () => undefined);
+  }
+
+  get draining(): boolean {
+    return this.#core.draining;
+  }
+
+  drain(): Promise<DrainReport> {
+    return this.#drain.run();
+  }
+
+  onDrain(fn: () => void): Disposable {
+    return this.#core.lifecycle.onDrain(fn);
+  }
+
+  stats(): ServerStats {
+    return describeServer(this.#core);
+  }
+
+  #onEvent(event: string | symbol, args: unknown[]): boolean {
+    // Node's own emits have these arguments.
+    // oxlint-disable typescript/no-unsafe-type-assertion
+    switch (event) {
+      case "request":
+        return this.#onRequest(args[0] as IncomingMessage, args[1] as ServerResponse, false);
+      case "checkContinue":
+        return this.#onRequest(args[0] as IncomingMessage, args[1] as ServerResponse, true);
+      case "connection":
+        return this.#onConnection(args[0] as GuardedSocket);
+      case "secureConnection":
+        return this.#onSecureConnection(args[0] as GuardedSocket);
+      case "clientError":
+        return this.#onClientError(args[0] as Error, args[1] as GuardedSocket);
+      case "session": {
+        const session = args[0] as ServerHttp2Session;
+        (session.socket as GuardedSocket)[connectionKey]?.startSession(session);
+        break;
+      }
+      case "upgrade":
+      case "connect":
+        return this.#onUpgrade(event, args as [IncomingMessage, Duplex, Buffer]);
+      case "close":
+        this.#observed?.[Symbol.dispose]();
+        this.#observed = undefined;
+        break;
+      case "listening":
+        this.#observed ??= observeServer(this.#core, () => this.#server.address());
+        takeOverTimers(this.#server, this.#core.options);
+        break;
+      default:
+    }
+    // oxlint-enable typescript/no-unsafe-type-assertion
+    return this.#emit(event, ...args);
+  }
+
+  #onConnection(socket: GuardedSocket): boolean {
+    this.#core.instruments.accepted();
+    this.#core.gate.take(socket);
+    return true;
+  }
+
+  onAdmit(socket: Socket): void {
+    accept(this.#core, socket, { tls: this.#isTls, refusal: undefined });
+    this.#emit("connection", socket);
+  }
+
+  onRefuse(socket: Socket, reason: RefuseReason): void {
+    this.#core.instruments.rejected.add(reason);
+    accept(this.#core, socket, { tls: this.#isTls, refusal: reason });
+    this.#emit("connection", socket);
+  }
+
+  onDrop(): void {
+    this.#core.instruments.rejected.add("pending");
+  }
+
+  makeRoom(): boolean {
+    const oldest = this.#core.idle.ringNext;
+    if (!(oldest instanceof Connection)) return false;
+    oldest.close("room");
+    return true;
+  }
+
+  #onSecureConnection(socket: GuardedSocket): boolean {
+    const connection = socket._parent?.[connectionKey];
+    connection?.secured(socket);
+    return this.#emit("secureConnection", socket);
+  }
+
+  #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
+    if (Object.hasOwn(req, exchangeKey)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    const ofHttp2 = isOfHttp2(req);
+    const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
+    const connection = socket?.[connectionKey];
+    // Emitted by hand, as test tools do: there is nothing to guard.
+    if (connection === undefined) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    // Came after our FIN: whoever sent it is told by that that it was not served.
+    if (connection.isClosing) return true;
+    if (ofHttp2) {
+      const { exchange } = new StreamCarrier(this.#core, connection, req, res);
+      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
+      return true;
+    }
+    const deferred = { req, res, expectsContinue };
+    if (connection.exchange === undefined) this.#begin(connection, deferred, true);
+    else connection.defer(deferred);
+    return true;
+  }
+
+  #begin(connection: Connection, { req, res, expectsContinue }: Deferred, isFirst: boolean): void {
+    const core = this.#core;
+    const { options } = core;
+    const exchange = new Exchange(core, connection, req, res);
+    attend(exchange);
+    connection.startExchange(exchange);
+    if (
+      core.draining ||
+      core.gate.wantsRoom ||
+      connection.refusal !== undefined ||
+      !options.keepAlive ||
+      connection.requests >= options.maxRequestsPerConn
+    ) {
+      res.shouldKeepAlive = false;
+    }
+    Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
+    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
+  }
+
+  /** Lets it in, or not. */
+  #decide(exchange: Exchange, how: Arrival): void {
+    const { options } = this.#core;
+    const bad = checkRequest(exchange.req, options.maxHeaders);
+    if (bad !== undefined) {
+      this.#tellBad(bad, eventOfRequest(bad, exchange.req));
+      exchange.refuse(bad);
+      return;
+    }
+    if (how.refusal !== undefined) {
+      exchange.answer(503, refusals[how.refusal]);
+      return;
+    }
+    if (!this.#countAddress(exchange)) {
+      exchange.shed("address");
+      return;
+    }
+    if (exchange.announcedBytes > options.maxBodyBytes && exchange.announcedBytes !== Infinity) {
+      exchange.answer(413, "The body is too large.");
+      return;
+    }
+    this.#run(exchange, how);
+  }
+
+  /** Behind a trusted proxy a connection is nobody's: there the requests of an address are counted. */
+  #countAddress(exchange: Exchange): boolean {
+    const { addresses, perAddress } = this.#core.gate;
+    if (!addresses.trustsProxies || perAddress.limit === Infinity) return true;
+    const { headers, socket } = exchange.req;
+    const peer = socket.remoteAddress;
+    if (peer === undefined || !addresses.isTrusted(peer)) return true;
+    const forwardedFor = headers["x-forwarded-for"];
+    const key = addresses.requestKeyOf(peer, Array.isArray(forwardedFor) ? forwardedFor.join(",") : forwardedFor);
+    if (key === undefined) return true;
+    if (!perAddress.tryEnter(key)) return false;
+    exchange.addressKey = key;
+    return true;
+  }
+
+  #run(exchange: Exchange, { expectsContinue, isFirst }: Arrival): void {
+    const { req, res } = exchange;
+    const context = exchange.start(readDeadline(req), readTraceparent(req));
+    if (!expectsContinue) {
+      if (isFirst) {
+        // Node's parser is the caller, and puts its own scope back: there is no need to pay for that twice.
+        context.enter();
+        this.#emitRequest(req, res);
+      } else context.run(this.#emitRequest, req, res);
+      return;
+    }
+    const isHeard = this.#server.listenerCount("checkContinue") > 1;
+    if (!isHeard) res.writeContinue();
+    context.run(this.#emit, isHeard ? "checkContinue" : "request", req, res);
+  }
+
+  #onClientError(error: Error, socket: GuardedSocket): boolean {
+    const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
+    const bad = describeClientError(error);
+    if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
+    // Whoever listens answers.
+    if (connection === undefined || this.#server.listenerCount("clientError") > 0) {
+      return this.#emit("clientError", error, socket);
+    }
+    if (bad === undefined) socket.destroy();
+    else connection.refuseInput(bad);
+    return true;
+  }
+
+  #tellBad(bad: BadRequest, event: BadRequestEvent): void {
+    this.#core.instruments.badRequest(bad.reason);
+    if (this.#server.listenerCount("badRequest") > 0) this.#emit("badRequest", event);
+  }
+
+  #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
+    const [req] = args;
+    // A stream of HTTP/2: Node answers 405 itself if nobody listens.
+    if (isOfHttp2(req)) return this.#server.listenerCount("connect") > 1 && this.#emit(event, ...args);
+    const connection = (req.socket as GuardedSocket)[connectionKey];
+    if (connection === undefined) return this.#emit(event, ...args);
+    if (event === "connect" && this.#server.listenerCount("connect") === 1) {
+      connection.refuse({ status: 405, message: "CONNECT is not served here." });
+      return true;
+    }
+    const bad = checkUpgrade(req, this.#core.options.maxHeaders);
+    if (bad !== undefined) {
+      this.#tellBad(bad, eventOfRequest(bad, req));
+      connection.refuse(bad);
+      return true;
+    }
+    if (connection.refusal !== undefined || this.#core.draining) {
+      connection.refuse({ status: 503, message: refusals[connection.refusal ?? "draining"] });
+      return true;
+    }
+    const context = this.#core.contexts.create(Infinity, neverPutOff, readTraceparent(req));
+    if (!connection.upgrade(context)) {
+      this.#core.instruments.rejected.add("upgraded");
+      connection.refuse({ status: 503, message: "Too many upgraded connections. Try again soon." });
+      return true;
+    }
+    context.run(this.#emit, event, ...args);
+    return true;
+  }
+}
+
+const refusals: Readonly<Record<RefuseReason, string>> = {
+  max_connections: "Too many connections. Try again soon.",
+  pending_timeout: "Too many connections. Try again soon.",
+  address: "Too many connections from this address.",
+  draining: "The server is going away. Try again.",
+};
+
+const neverPutOff: RequestOwner = { reconsiderDeadline: (passed) => passed };
+
+/** The caller's own deadline on the monotonic clock; `Infinity` without one. */
+function readDeadline(req: IncomingMessage): number {
+  const raw = req.headers[remainingHeader];
+  if (typeof raw !== "string" || !/^\d{1,9}$/.test(raw)) return Infinity;
+  return now() + Number(raw);
+}
+
+function readTraceparent(req: IncomingMessage): string | undefined {
+  const raw = req.headers["traceparent"];
+  return typeof raw === "string" && traceparentPattern.test(raw) ? raw : undefined;
+}
