@@ -13,24 +13,23 @@
 import type { IncomingMessage } from "node:http";
 import { AdaptiveLimit } from "../core/adaptive-limit.ts";
 import { systemClock, type Clock } from "../core/clock.ts";
-import { WheelTimer, type DeadlineWheel } from "../core/deadline-wheel.ts";
+import type { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { throwLater } from "../core/outside.ts";
 import { AdmissionQueue, lowestPriority, Waiting } from "./admission-queue.ts";
 import { ExemptPaths } from "./exempt-paths.ts";
+import type { ShedReason } from "./instruments.ts";
 import type { Pressure } from "./pressure.ts";
 import type { ResolvedConcurrency } from "./server-options.ts";
 
 /**
- * Why a request was shed. `concurrency`: no place, and no room or no more time to wait for one. `event_loop` and
- * `memory`: the process is beyond its limits. `deadline`: its client has given up, or will have before its turn.
+ * What became of a request that asked for a place. A reason means: shed. `concurrency`: no place, and no room or no
+ * more time to wait for one. `event_loop` and `memory`: the process is beyond its limits. `deadline`: its client has
+ * given up, or will have before its turn.
  */
-export type ShedReason = "concurrency" | "event_loop" | "memory" | "deadline";
-
-/** What became of a request that asked for a place. A {@link ShedReason} means: shed. */
 export type Entrance = "admitted" | "queued" | ShedReason;
 
-/** A request that asks for a place. Extend it. Its own timer is not used here. */
-export abstract class AdmissionTicket extends WheelTimer {
+/** A request that asks for a place. Extend it. */
+export abstract class AdmissionTicket {
   /** @internal Set exactly while it waits. */
   waiting: Waiting | undefined = undefined;
   /** @internal Whether it counts as in flight. */
@@ -46,7 +45,7 @@ export abstract class AdmissionTicket extends WheelTimer {
    */
   abstract onAdmitted(): void;
 
-  /** It has waited, and gets no place. Not called for what `enter` itself has shed. */
+  /** It has waited, and gets no place. Not called for what `enter` itself has shed. Throws as `onAdmitted` does. */
   abstract onShed(reason: ShedReason): void;
 }
 
@@ -55,8 +54,6 @@ export interface AdmissionParts {
   /** Times those who wait. */
   readonly wheel: DeadlineWheel;
   readonly pressure: Pressure;
-  /** Told of each request shed, as it is counted, whether or not it had waited. */
-  readonly onShed?: (reason: ShedReason) => void;
   /** Told how long each one has waited that did wait, whatever became of it. */
   readonly onWaited?: (waitedMs: number) => void;
   /** @internal */
@@ -64,10 +61,6 @@ export interface AdmissionParts {
   /** @internal */
   readonly random?: () => number;
 }
-
-/** What a caller that has propagated its deadline still has, in milliseconds. `Transport` sends it. */
-const timeoutHeader = "x-request-timeout-ms";
-const milliseconds = /^\d{1,12}(?:\.\d{1,6})?$/;
 
 /** A request is in time for a twentieth of the longest wait: 50 ms of a second. */
 const patienceShare = 1 / 20;
@@ -92,16 +85,14 @@ export class Admission {
   readonly #maxQueued: number;
   readonly #queueTimeoutMs: number;
   readonly #clock: Clock;
-  readonly #onShed: (reason: ShedReason) => void;
   readonly #onWaited: (waitedMs: number) => void;
-  readonly #shed: Record<ShedReason, number> = { concurrency: 0, event_loop: 0, memory: 0, deadline: 0 };
   #limit: number;
   #inFlight = 0;
   #admitting = false;
 
   constructor(options: ResolvedConcurrency, parts: AdmissionParts) {
     const { limit, min, max } = options;
-    const { clock = systemClock, onShed = ignore, onWaited = ignore, random } = parts;
+    const { clock = systemClock, onWaited = ignore, random } = parts;
     this.#exempt = new ExemptPaths(options.exempt);
     this.#pressure = parts.pressure;
     this.#wheel = parts.wheel;
@@ -110,7 +101,6 @@ export class Admission {
     this.#queueTimeoutMs = options.queueTimeout;
     this.#queue = new AdmissionQueue(options.queueTimeout * patienceShare);
     this.#clock = clock;
-    this.#onShed = onShed;
     this.#onWaited = onWaited;
     if (limit === "adaptive") {
       const now = (): number => clock.now();
@@ -138,27 +128,22 @@ export class Admission {
     return this.#queue.size === 0 ? 0 : Math.max(0, this.#clock.now() - this.#queue.oldestSince);
   }
 
-  /** Requests shed so far, as a copy. */
-  get shed(): Readonly<Record<ShedReason, number>> {
-    return { ...this.#shed };
-  }
-
   /**
    * Asks for a place. `"queued"` is followed by `onAdmitted` or `onShed`, unless the ticket is abandoned before;
    * anything else is final. Each ticket asks once.
+   *
+   * @param deadline when the caller gives up, on the monotonic clock.
    */
-  enter(ticket: AdmissionTicket, req: IncomingMessage): Entrance {
+  enter(ticket: AdmissionTicket, req: IncomingMessage, deadline: number = Infinity): Entrance {
     if (req.url !== undefined && this.#exempt.has(req.url)) return "admitted";
     const pressed = this.#pressure.reason();
-    if (pressed !== undefined) return this.#count(pressed);
-    const timeout = req.headers[timeoutHeader];
-    const leftMs = timeout === undefined ? Infinity : parseTimeout(timeout);
-    if (leftMs <= 0) return this.#count("deadline");
+    if (pressed !== undefined) return pressed;
+    if (deadline !== Infinity && deadline <= this.#clock.now()) return "deadline";
     if (this.#inFlight < this.#limit && this.#queue.size === 0) {
       this.#seat(ticket);
       return "admitted";
     }
-    return this.#enqueue(ticket, req, leftMs);
+    return this.#enqueue(ticket, req, deadline);
   }
 
   /**
@@ -166,7 +151,7 @@ export class Admission {
    *
    * @param timedOut it took too long, so that its end says nothing about the time that it would have taken.
    */
-  leave(ticket: AdmissionTicket, timedOut = false): void {
+  leave(ticket: AdmissionTicket, timedOut: boolean = false): void {
     if (!ticket.holdsPlace) return;
     this.#unseat(ticket);
     if (this.#adaptive !== undefined) {
@@ -205,16 +190,16 @@ export class Admission {
     this.#inFlight -= 1;
   }
 
-  #enqueue(ticket: AdmissionTicket, req: IncomingMessage, leftMs: number): Entrance {
+  #enqueue(ticket: AdmissionTicket, req: IncomingMessage, deadline: number): Entrance {
     const priority = this.#rank(req);
     const now = this.#clock.now();
     const full = this.#queue.size >= this.#maxQueued;
     const displaced = full ? this.#queue.displace(priority, now) : undefined;
-    if (full && displaced === undefined) return this.#count("concurrency");
-    const waiting = new QueuedTicket(this, ticket, { priority, now, leftMs, timeoutMs: this.#queueTimeoutMs });
+    if (full && displaced === undefined) return "concurrency";
+    const waiting = new QueuedTicket(this, ticket, { priority, now, deadline, timeoutMs: this.#queueTimeoutMs });
     ticket.waiting = waiting;
     this.#queue.push(waiting);
-    this.#wheel.arm(waiting, Math.min(leftMs, this.#queueTimeoutMs));
+    this.#wheel.arm(waiting, waiting.expiresAt - now);
     // Last, when everything is in its place: what it answers may bring somebody back here.
     if (displaced !== undefined) this.#refuse(displaced, "concurrency");
     return "queued";
@@ -280,7 +265,6 @@ export class Admission {
     if (!(waiting instanceof QueuedTicket)) return;
     const { ticket } = waiting;
     this.#endWait(ticket, waiting);
-    this.#count(reason);
     try {
       ticket.onShed(reason);
     } catch (error) {
@@ -293,18 +277,12 @@ export class Admission {
     this.#wheel.cancel(waiting);
     this.#onWaited(this.#clock.now() - waiting.waitingSince);
   }
-
-  #count(reason: ShedReason): ShedReason {
-    this.#shed[reason] += 1;
-    this.#onShed(reason);
-    return reason;
-  }
 }
 
 interface Wait {
   readonly priority: number;
   readonly now: number;
-  readonly leftMs: number;
+  readonly deadline: number;
   readonly timeoutMs: number;
 }
 
@@ -315,20 +293,15 @@ class QueuedTicket extends Waiting {
   readonly expiresAs: ShedReason;
   readonly #admission: Admission;
 
-  constructor(admission: Admission, ticket: AdmissionTicket, { priority, now, leftMs, timeoutMs }: Wait) {
+  constructor(admission: Admission, ticket: AdmissionTicket, { priority, now, deadline, timeoutMs }: Wait) {
     super(priority, now);
     this.#admission = admission;
     this.ticket = ticket;
-    this.expiresAt = now + Math.min(leftMs, timeoutMs);
-    this.expiresAs = leftMs < timeoutMs ? "deadline" : "concurrency";
+    this.expiresAt = Math.min(deadline, now + timeoutMs);
+    this.expiresAs = deadline < now + timeoutMs ? "deadline" : "concurrency";
   }
 
   onDeadline(): void {
     this.#admission.expire(this);
   }
-}
-
-/** What the header says; `Infinity` if it says nothing that can be understood. */
-function parseTimeout(header: string | readonly string[]): number {
-  return typeof header === "string" && milliseconds.test(header) ? Number(header) : Infinity;
 }
