@@ -118,7 +118,8 @@ class Arena implements AsyncDisposable {
 /** Good answers a second at best. Measured without a limit, and the same for all contenders. */
 export async function measureCapacity(seed: number): Promise<number> {
   await using arena = await Arena.open("node", seed);
-  return arena.measureCapacity();
+  // Awaited here, or the arena is gone before the answer.
+  return await arena.measureCapacity();
 }
 
 export async function overload(
