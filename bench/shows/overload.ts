@@ -36,6 +36,8 @@ export interface LevelFigures {
   readonly serverRssMb: number;
   /** How late the sender was, which the times above include. */
   readonly senderLagP99: number;
+  /** How often it was measured before the sender was on time. */
+  readonly attempts: number;
   readonly connections: number;
 }
 
@@ -72,6 +74,9 @@ const allLoads = [0.5, 0.9, 1, 2, 5, 10];
 const quietLoad = 0.5;
 const quietMs = 3_000;
 const spikeLoad = 10;
+/** How late a request in a hundred may leave. */
+const punctualMs = 8;
+const mostAttempts = 4;
 /** Share of the requests that has to be answered in time again. One in fifty may fall to a scheduler's whim. */
 const recovered = 0.95;
 
@@ -130,7 +135,7 @@ export async function overload(
   const levels: LevelFigures[] = [];
   for (const load of loads) {
     showProgress(`${contender} at ${load} x`);
-    levels.push(await runLevel(contender, { load, capacity, ms: seconds * 1_000, seed }));
+    levels.push(await measureLevel(contender, { load, capacity, ms: seconds * 1_000, seed }));
   }
   showProgress(`${contender}: spike`);
   return {
@@ -145,6 +150,22 @@ interface Level {
   readonly capacity: number;
   readonly ms: number;
   readonly seed: number;
+}
+
+/**
+ * A sender that is late has lost the processor to somebody else, and the server most likely as well. That is judged by
+ * the sender alone, whatever the server has made of it, and the most punctual of a few attempts is kept.
+ */
+async function measureLevel(contender: OverloadContender, level: Level): Promise<LevelFigures> {
+  let best: LevelFigures | undefined;
+  for (let attempts = 1; attempts <= mostAttempts; attempts += 1) {
+    const figures = await runLevel(contender, level);
+    if (best === undefined || figures.senderLagP99 < best.senderLagP99) best = figures;
+    best = { ...best, attempts };
+    if (best.senderLagP99 <= punctualMs) break;
+  }
+  if (best === undefined) throw new Error("Nothing was measured");
+  return best;
 }
 
 async function runLevel(contender: OverloadContender, { load, capacity, ms, seed }: Level): Promise<LevelFigures> {
@@ -169,6 +190,7 @@ async function runLevel(contender: OverloadContender, { load, capacity, ms, seed
     serverCpuShare: figure(server, "cpuShare"),
     serverRssMb: figure(server, "rssBytes") / 2 ** 20,
     senderLagP99: of("lagP99"),
+    attempts: 1,
     connections: figure(figures, "mostOpen"),
   };
 }
@@ -242,6 +264,7 @@ export function describeOverload(shown: OverloadFigures): string {
     `${(level.serverCpuShare * 100).toFixed(0)} %`,
     level.serverRssMb.toFixed(0),
     level.senderLagP99.toFixed(1),
+    String(level.attempts),
     String(level.connections),
   ]);
   const head = [
@@ -256,6 +279,7 @@ export function describeOverload(shown: OverloadFigures): string {
     "CPU",
     "MB",
     "lag",
+    "tries",
     "conns",
   ];
   const { goodput, p99Ratio, recoveryMs } = judgeOverload(shown);
