@@ -26,6 +26,7 @@ const style = `
   .title { font-size: 18px; font-weight: 600; }
   .chart { font-weight: 600; }
   .note { font-size: 11.5px; fill: #59636e; stroke: #ffffff; stroke-width: 4; paint-order: stroke; }
+  .bare { stroke: none; }
   .figure { font-variant-numeric: tabular-nums; }
   .grid { stroke: #e6eaef; }
   .base { stroke: #b9c4d0; }
@@ -41,6 +42,7 @@ const style = `
     .card { fill: #0d1117; stroke: #30363d; }
     text { fill: #e6edf3; }
     .note { fill: #9198a1; stroke: #0d1117; }
+    .bare { stroke: none; }
     .grid { stroke: #21262d; }
     .base { stroke: #444c56; }
     .limit { stroke: #9198a1; }
@@ -67,7 +69,7 @@ export function drawOverload(shown: readonly OverloadFigures[], capacity: number
 <style>${style}
 </style>
 <rect class="card" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="10"/>
-<text class="title" x="28" y="38">Asked for ten times of what it can do</text>
+<text class="title" x="28" y="38">Asked for ten times what it can do</text>
 <text class="note" x="28" y="60">A handler with ten places of 20 ms behind it. Open loop, clients give up after 1 s. ${escapeText(caption)}</text>
 ${drawKeys()}
 ${drawGoodput(inOrder, capacity)}
@@ -162,12 +164,12 @@ function drawSpike(shown: readonly OverloadFigures[], capacity: number): string 
   return [
     `<text class="chart" x="28" y="414">Answered in time, per second, through a spike</text>`,
     `<rect class="spike" x="${round(from)}" y="${box.top}" width="${round(to - from)}" height="${box.bottom - box.top}"/>`,
-    ...ticks(0, top, 200).map((value) => drawRule(frame, y(value), String(value))),
+    ...ticks(0, capacity, 200).map((value) => drawRule(frame, y(value), String(value))),
     drawLimit(frame, y(capacity), "capacity"),
     ...lines,
-    `<text class="note" x="${round((from + to) / 2)}" y="${box.top - 6}" text-anchor="middle">${load} × the capacity is asked for</text>`,
-    `<text class="note" x="${round(to + 8)}" y="${box.top - 6}">${quietLoad} ×</text>`,
-    `<text class="note" x="${round(box.left)}" y="${box.top - 6}">${quietLoad} ×</text>`,
+    `<text class="note bare" x="${round((from + to) / 2)}" y="${box.top + 16}" text-anchor="middle">${load} × the capacity is asked for</text>`,
+    `<text class="note" x="${round(to + 8)}" y="${box.top + 16}">${quietLoad} ×</text>`,
+    `<text class="note" x="${round(box.left + 8)}" y="${box.top + 16}">${quietLoad} ×</text>`,
     ...seconds,
     `<text class="note" x="${box.right}" y="${box.bottom + 36}" text-anchor="end">seconds</text>`,
   ].join("\n");
