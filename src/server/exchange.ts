@@ -12,7 +12,7 @@ import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { AdmissionTicket } from "./admission.ts";
-import type { LateWriteOwner } from "./late-methods.ts";
+import { containIfNeeded, type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
@@ -263,6 +263,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
       this.#isGone = this.#failure === undefined;
+      containIfNeeded(this.res, this);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
