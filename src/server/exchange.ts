@@ -101,6 +101,11 @@ export class Exchange implements RequestOwner {
     return this.#state === "over";
   }
 
+  /** Whether its answer is out, and only the rest of its body is not. */
+  get isAnswered(): boolean {
+    return this.#state === "answered";
+  }
+
   /** Bytes of the request that have been announced and not read. */
   get unreadBytes(): number {
     if (this.announcedBytes === 0 || this.req.complete) return 0;
