@@ -12,6 +12,7 @@ import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { RateWatch } from "./rate-watch.ts";
+import { abortRequest } from "./refusal.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
@@ -148,12 +149,14 @@ export class Exchange implements RequestOwner {
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
+    this.context?.end("ERR_CLIENT_GONE");
     this.answer(bad.status, bad.message);
   }
 
   /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
   answer(status: number, message: string): void {
-    const { res } = this;
+    const { res, req } = this;
+    const isHandled = this.#state === "running";
     if (this.#state === "waiting") this.start(Infinity, undefined);
     if (res.headersSent || res.writableEnded) {
       this.#carrier.cut("refused");
@@ -168,6 +171,8 @@ export class Exchange implements RequestOwner {
     res.setHeader("Content-Length", Buffer.byteLength(body));
     if (status === 503) res.setHeader("Retry-After", Math.ceil(this.#core.options.retryAfter / 1_000));
     res.end(body);
+    // Last, so that it is too late for the handler to answer.
+    if (isHandled && this.unreadBytes > 0 && req.httpVersionMajor === 1) abortRequest(req);
   }
 
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
