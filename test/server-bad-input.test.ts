@@ -1,12 +1,15 @@
 /** What a guarded server does with bad input: the rows one by one, then bytes that nobody has thought of. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { after, before, describe, test } from "node:test";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { Registry } from "sluice/core";
 import { createServer } from "sluice/server";
 import { requestRows, type RequestRow } from "./support/bad-requests.ts";
+import { cutSoup, makeSoup, normalHost, readLeniently, readStrictly, type ReadRequest } from "./support/http-soup.ts";
 import { assertNothingLeft, listen, type LoopbackServer } from "./support/loopback.ts";
+import { type Random, randomFrom } from "./support/random.ts";
 import { wireClient } from "./support/wire-client.ts";
 
 const reasons: string[] = [];
@@ -18,15 +21,6 @@ http.on("badRequest", ({ reason }: { readonly reason: string }) => reasons.push(
 http.on("upgrade", (_, socket) => void socket.destroy());
 http.on("connect", (_, socket) => void socket.destroy());
 let server: LoopbackServer;
-
-before(async () => {
-  server = await listen(http);
-});
-
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  await assertNothingLeft();
-});
 
 async function run(row: RequestRow, isInPieces: boolean): Promise<void> {
   reasons.length = 0;
@@ -52,9 +46,100 @@ async function run(row: RequestRow, isInPieces: boolean): Promise<void> {
   }
 }
 
-for (const row of requestRows) {
-  const outcome = row.reason ?? (row.status === 0 ? "no answer" : "served");
-  test(`${row.name}: ${outcome}, ${row.fate}`, () => run(row, false));
-  if (row.onePiece === true || row.bytes.length > 500) continue;
-  test(`${row.name}, byte by byte: ${outcome}, ${row.fate}`, () => run(row, true));
+describe("each of the rows", () => {
+  before(async () => {
+    server = await listen(http);
+  });
+
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await assertNothingLeft();
+  });
+
+  for (const row of requestRows) {
+    const outcome = row.reason ?? (row.status === 0 ? "no answer" : "served");
+    test(`${row.name}: ${outcome}, ${row.fate}`, () => run(row, false));
+    if (row.onePiece === true || row.bytes.length > 500) continue;
+    test(`${row.name}, byte by byte: ${outcome}, ${row.fate}`, () => run(row, true));
+  }
+});
+
+/** Fails unless both parsers have found what handlers saw, each request at the same place. */
+function assertRead(seen: readonly ReadRequest[], soup: string): void {
+  const strictly = readStrictly(soup);
+  const leniently = readLeniently(soup);
+  let place = -1;
+  for (const request of seen) {
+    place = strictly.findIndex((read, at) => at > place && isDeepStrictEqual(read, request));
+    const shown = JSON.stringify({ soup, request, strictly, leniently });
+    assert.ok(place >= 0, `not what the strict parser reads: ${shown}`);
+    assert.deepEqual(leniently[place], request, `not what the lenient parser reads: ${shown}`);
+  }
 }
+
+/** Boils one soup: sends it, and returns what handlers saw of it. */
+async function boil(random: Random, soup: string): Promise<readonly ReadRequest[]> {
+  const seen: ReadRequest[] = [];
+  await using client = await wireClient(kitchen.port);
+  cooks.set(client.socket.localPort ?? 0, seen);
+  for (const piece of cutSoup(random, soup)) {
+    client.write(piece);
+    if (random.chance(0.5)) await nextTurn();
+  }
+  // Time to answer what is whole, in half of the runs; what is not whole is answered after the end.
+  if (random.chance(0.5)) await Promise.race([client.end(), sleep(20, undefined, { ref: false })]);
+  await client.close();
+  assert.equal(client.error, undefined, "the connection was reset");
+  assert.equal(client.rest, "", "an answer was cut");
+  cooks.delete(client.socket.localPort ?? 0);
+  return seen;
+}
+
+/** What the handlers of each connection saw, by the client's port. */
+const cooks = new Map<number, ReadRequest[]>();
+let kitchen: LoopbackServer;
+
+describe("any bytes", () => {
+  before(async () => {
+    const guarded = createServer({ registry: new Registry() }, (req, res) => {
+      const seen = cooks.get(req.socket.remotePort ?? 0);
+      let bodyLength = 0;
+      req.on("data", (chunk: Buffer) => {
+        bodyLength += chunk.length;
+      });
+      req.on("error", () => {});
+      req.on("end", () => {
+        const { method = "", url = "", headers } = req;
+        seen?.push({ method, target: url, host: normalHost(headers.host ?? ""), bodyLength });
+        res.end("served");
+      });
+    });
+    kitchen = await listen(guarded);
+  });
+
+  after(async () => {
+    await kitchen[Symbol.asyncDispose]();
+    await assertNothingLeft();
+  });
+
+  test("get whole answers or a clean close, and what reaches a handler two parsers read in the same way", async (t) => {
+    const random = randomFrom();
+    t.diagnostic(`SEED=${random.seed}`);
+    const runs = Number(process.env["SOUPS"] ?? 3_000);
+    let served = 0;
+    for (let done = 0; done < runs; done += 20) {
+      const soups = Array.from({ length: 20 }, () => makeSoup(random));
+      const all = await Promise.all(
+        soups.map((soup) =>
+          boil(random, soup).catch((error: unknown) => assert.fail(`${String(error)}: ${JSON.stringify(soup)}`)),
+        ),
+      );
+      for (const [at, seen] of all.entries()) {
+        const soup = soups[at] ?? "";
+        served += seen.length;
+        assertRead(seen, soup);
+      }
+    }
+    assert.ok(served > runs / 5, `only ${served} requests of ${runs} soups were served: the soups have become too bad`);
+  });
+});

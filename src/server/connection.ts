@@ -216,8 +216,14 @@ export class Connection extends RingNode implements Carrier {
 
   /** The request has been answered, and read to its end. */
   endExchange(): void {
+    const { exchange } = this;
     this.exchange = undefined;
     if (this.#phase !== "exchange") return;
+    // Http closes after such an answer; what was sent behind its request would run and could not be answered.
+    if (exchange !== undefined && Reflect.get(exchange.res, "_last") === true) {
+      this.close("answered");
+      return;
+    }
     const next = this.#deferred?.shift();
     if (next !== undefined) {
       this.#core.deferred -= 1;
