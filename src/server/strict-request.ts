@@ -167,7 +167,9 @@ function isSameHost(one: string, other: string, scheme: string): boolean {
 function checkAbsolute(url: string, host: string | undefined): BadRequest | undefined {
   const [, scheme = "", target = ""] = /^(https?):\/\/([^/?]+)/.exec(url.toLowerCase()) ?? [];
   if (!isGoodHost(target) || !isGoodPath(url)) return badRequests.target;
-  return host === undefined || isSameHost(target, host, scheme) ? undefined : badRequests.host_mismatch;
+  // HTTP/1.0 may leave Host out, but then the target names a host for some and nobody does for others.
+  if (host === undefined) return badRequests.host_missing;
+  return isSameHost(target, host, scheme) ? undefined : badRequests.host_mismatch;
 }
 
 function checkTarget(req: IncomingMessage): BadRequest | undefined {
