@@ -1,11 +1,12 @@
 /** What a guarded server does with bad input: the rows one by one, then bytes that nobody has thought of. */
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { Registry } from "sluice/core";
 import { createServer } from "sluice/server";
+import { serverCertificate } from "./support/certificates.ts";
 import { requestRows, type RequestRow } from "./support/bad-requests.ts";
 import { cutSoup, makeSoup, normalHost, readLeniently, readStrictly, type ReadRequest } from "./support/http-soup.ts";
 import { assertNothingLeft, listen, type LoopbackServer } from "./support/loopback.ts";
@@ -62,6 +63,99 @@ describe("each of the rows", () => {
     if (row.onePiece === true || row.bytes.length > 500) continue;
     test(`${row.name}, byte by byte: ${outcome}, ${row.fate}`, () => run(row, true));
   }
+});
+
+describe("a guarded server", () => {
+  afterEach(assertNothingLeft);
+
+  test("tells of each refused request once, and counts it by its reason", async () => {
+    const registry = new Registry();
+    const guarded = createServer({ registry, name: "shop" }, (_, res) => res.end());
+    const events: unknown[] = [];
+    guarded.on("badRequest", (event) => events.push(event));
+    await using listening = await listen(guarded);
+    for (const bytes of ["GET /a?b HTTP/1.1\r\n\r\n", "FOO / HTTP/1.1\r\n\r\n"]) {
+      await using client = await wireClient(listening.port);
+      client.write(bytes);
+      await client.answer();
+    }
+
+    const shared = { remoteAddress: "127.0.0.1" };
+    assert.deepEqual(events, [
+      {
+        ...shared,
+        reason: "host_missing",
+        status: 400,
+        message: "The Host header is missing.",
+        code: undefined,
+        excerpt: "GET /a",
+      },
+      {
+        ...shared,
+        reason: "method",
+        status: 501,
+        message: "This method is not known here.",
+        code: "HPE_INVALID_METHOD",
+        excerpt: "FOO / HTTP/1.1",
+      },
+    ]);
+    assert.equal(guarded.stats().badRequests, 2);
+    const family = [...registry.collect()].find(({ name }) => name === "http_server_bad_requests_total");
+    const counted = family?.samples.filter((sample) => "value" in sample && sample.value > 0);
+    assert.deepEqual(
+      counted?.map(({ labels }) => labels),
+      [
+        ["shop", "host_missing"],
+        ["shop", "method"],
+      ],
+    );
+  });
+
+  test("answers plain HTTP on its TLS port in plain HTTP", async () => {
+    const guarded = createServer({ registry: new Registry(), tls: serverCertificate });
+    const told: unknown[] = [];
+    guarded.on("badRequest", ({ reason }: { readonly reason: string }) => told.push(reason));
+    await using listening = await listen(guarded);
+    await using client = await wireClient(listening.port);
+
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const answer = await client.answer();
+    await client.end();
+
+    assert.deepEqual([answer?.status, answer?.body], [400, "This port speaks HTTPS, not HTTP.\n"]);
+    assert.deepEqual(told, ["http_on_tls"]);
+  });
+
+  test("runs nothing that was sent behind the last request of a connection", async () => {
+    const seen: unknown[] = [];
+    const guarded = createServer({ registry: new Registry() }, (req, res) => {
+      seen.push(req.url);
+      setImmediate(() => res.writeHead(200, req.url === "/last" ? { connection: "close" } : {}).end());
+    });
+    await using listening = await listen(guarded);
+    for (const last of ["GET /last HTTP/1.1\r\nHost: a\r\n\r\n", "GET * HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"]) {
+      await using client = await wireClient(listening.port);
+      client.write(`GET /1 HTTP/1.1\r\nHost: a\r\n\r\n${last}POST /never HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await client.end();
+      assert.equal(client.answers.length, 2);
+    }
+    assert.deepEqual(seen, ["/1", "/last", "/1"]);
+  });
+
+  test("lets a handler know at once that the rest of its request was refused", async () => {
+    const heard = Promise.withResolvers<unknown>();
+    const guarded = createServer({ registry: new Registry() }, (req) => {
+      req.toArray().catch(heard.resolve);
+    });
+    await using listening = await listen(guarded);
+    await using client = await wireClient(listening.port);
+
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    const error = await heard.promise;
+
+    assert.equal(error instanceof Error && "code" in error && error.code, "ECONNRESET");
+    assert.equal((await client.answer())?.status, 400);
+  });
 });
 
 /** Fails unless both parsers have found what handlers saw, each request at the same place. */
