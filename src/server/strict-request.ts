@@ -32,8 +32,10 @@ const goodHosts = new Set<string>();
 const mostGoodHosts = 1_000;
 let lastGoodHost = "";
 
-/** A name is looked up, so it has no more than DNS has; see {@link isGoodHost} for what may stand in it. */
+/** A name is looked up, so it has no more than DNS has. */
 const longestName = 255;
+/** With a colon and a port. */
+const longestHost = longestName + 6;
 
 /**
  * What every parser reads as the same authority: `name`, `name:port`, `address`, `[ipv6]:port`.
@@ -44,6 +46,7 @@ const longestName = 255;
 const authorityPattern = /^(?:([\w~-]+(?:\.[\w~-]+)*\.?)|\[([\d:a-fA-F.]+)\])(?::(\d{0,5}))?$/;
 
 function parsesAsHost(host: string): boolean {
+  if (host.length > longestHost) return false;
   const [, name, address, port = ""] = authorityPattern.exec(host) ?? [];
   if (Number(port) > 65_535) return false;
   if (address !== undefined) return isIPv6(address);
