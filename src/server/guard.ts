@@ -58,6 +58,7 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
 
 /** How a request came. */
 interface Arrival {
+  readonly connection: Connection;
   readonly expectsContinue: boolean;
   readonly refusal: RefuseReason | undefined;
   /** Whether Node's parser has just called, and nothing of another request's is going on. */
@@ -208,7 +209,7 @@ class Guard implements Guarded, AcceptHandler {
     if (connection.isClosing) return true;
     if (ofHttp2) {
       const { exchange } = new StreamCarrier(this.#core, connection, req, res);
-      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
+      this.#decide(exchange, { connection, expectsContinue, isFirst: true, refusal: connection.refusal });
       return true;
     }
     const deferred = { req, res, expectsContinue };
@@ -233,17 +234,16 @@ class Guard implements Guarded, AcceptHandler {
       res.shouldKeepAlive = false;
     }
     Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
-    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
+    this.#decide(exchange, { connection, expectsContinue, isFirst, refusal: connection.refusal });
   }
 
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    // HTTP/2 has no such freedoms, and nghttp2 allows none.
-    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
+    const bad = checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
-      exchange.refuse(bad);
+      how.connection.refuseRequest(exchange, bad);
       return;
     }
     if (how.refusal !== undefined) {
@@ -298,8 +298,8 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
-    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
-    if (connection?.isClosing === true) return true;
+    // Node tells of each piece that comes after the first error, and of the end. It concerns nobody.
+    if (connection?.isDeaf === true) return true;
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
     // Whoever listens answers.
