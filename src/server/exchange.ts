@@ -181,7 +181,10 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   answer(status: number, message: string): void {
     const { res, req } = this;
     const isHandled = this.#state === "running";
-    if (this.#state === "waiting") this.start(Infinity, undefined);
+    if (this.#state === "waiting") {
+      this.#core.admission.abandon(this);
+      this.start(Infinity, undefined);
+    }
     if (res.headersSent || res.writableEnded) {
       this.#carrier.cut("refused");
       return;
