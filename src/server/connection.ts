@@ -31,6 +31,7 @@ export const connectionKey: unique symbol = Symbol("sluice.connection");
 export interface GuardedSocket extends Socket {
   [connectionKey]?: Connection;
   _unrefTimer?: () => void;
+  readonly _readableState?: { readonly ended: boolean };
   /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
   readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number; readonly fd?: number } | null;
   /** The raw socket below a TLS one. */
@@ -108,6 +109,10 @@ function onActivity(this: GuardedSocket): void {
   const connection = this[connectionKey];
   if (connection !== undefined) connection.onActivity();
   unrefTimer?.call(this);
+}
+
+function noteHeader(connection: Connection): void {
+  connection.noteHeader();
 }
 
 function onClose(this: GuardedSocket): void {
@@ -336,7 +341,13 @@ export class Connection extends RingNode implements Carrier {
   }
 
   onActivity(): void {
-    if (this.#phase === "idle" || this.#phase === "new") this.#enter("header");
+    if (this.#phase === "idle" || this.#phase === "new") process.nextTick(noteHeader, this);
+  }
+
+  /** Bytes have come that were not a whole header, or else the other side's FIN, which is activity too. */
+  noteHeader(): void {
+    const isOver = this.socket._readableState?.ended === true;
+    if (!isOver && (this.#phase === "idle" || this.#phase === "new")) this.#enter("header");
   }
 
   onDeadline(): void {
