@@ -207,7 +207,9 @@ for (const secure of [false, true]) {
     client.write(get);
     await until(() => opened.listening.connections.size === 0);
 
-    assertMet(300, from, performance.now(), lag);
+    const tookMs = performance.now() - from;
+    // The kernel is asked before, and on a busy machine takes its time; a grace later it is not waited for any more.
+    assert.ok(tookMs >= 299 && tookMs < 700 + lag.totalMs, `after ${tookMs} ms of 300 ms, lag ${lag.totalMs} ms`);
     client.readOn();
     await client.gone;
     assert.deepEqual([client.error, client.isComplete], ["ECONNRESET", false]);
