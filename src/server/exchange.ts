@@ -24,6 +24,8 @@ export interface Carrier {
   readonly sentBytes: number;
   /** Bytes that wait because the client does not read. */
   readonly unsentBytes: number;
+  /** Of the socket that they wait for; -1 if it is not that which holds them back. */
+  readonly descriptor: number;
   /** Calls the exchange's `onDeadline` after `ms`. */
   armExchange(ms: number): void;
   /** Ends it so that the other side gets all that was written. */
@@ -78,7 +80,7 @@ export class Exchange implements RequestOwner {
   readonly #carrier: Carrier;
   #state: ExchangeState = "waiting";
   #own: OwnDeadlines | undefined;
-  #rates: RateWatch | undefined;
+  #rateWatch: RateWatch | undefined;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
   /** Bytes that have come of a body of unknown length. */
@@ -255,6 +257,13 @@ export class Exchange implements RequestOwner {
     return this.#own?.writeBy ?? this.startedAt + this.#core.options.writeTimeout;
   }
 
+  /** Made when it is first needed: nearly every request has ended before. */
+  get #rates(): RateWatch {
+    const { options, sendQueues } = this.#core;
+    const start = { at: this.startedAt, readBytes: this.#readBefore };
+    return (this.#rateWatch ??= new RateWatch(options, sendQueues, start));
+  }
+
   #fail(failure: TimeoutKind): void {
     this.#core.instruments.timeouts.add(failure);
     this.#failure = failure;
@@ -277,7 +286,6 @@ export class Exchange implements RequestOwner {
     if (at >= handleBy && !res.headersSent) return "handler";
     const reads = this.announcedBytes > 0 && !req.complete;
     if (reads && at >= readBy) return "read";
-    this.#rates ??= new RateWatch(this.#core.options, this.startedAt, this.#readBefore);
     return this.#rates.look(at, this.#carrier, reads ? req : undefined);
   }
 
@@ -289,7 +297,7 @@ export class Exchange implements RequestOwner {
     let next = this.#state === "running" ? writeBy : Infinity;
     if (!res.headersSent) next = Math.min(next, handleBy);
     if (reads) next = Math.min(next, readBy);
-    next = Math.min(next, this.#rates?.nextAt(reads) ?? Infinity);
+    next = Math.min(next, this.#rates.nextAt(reads));
     return Math.max(next - at, 1);
   }
 

@@ -234,7 +234,7 @@ class Guard implements Guarded, AcceptHandler {
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    // nghttp2 has checked a request of HTTP/2: there is one way to read it.
+    // HTTP/2 has no such freedoms, and nghttp2 allows none.
     const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
