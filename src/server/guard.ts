@@ -95,7 +95,7 @@ class Guard implements Guarded, AcceptHandler {
     this.#drain = new Drain(
       this.#core,
       server,
-      takeOverClose(server, () => void this.drain()),
+      takeOverClose(server, () => this.drain()),
     );
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     takeOverListen(server, options.backlog);
