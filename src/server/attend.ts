@@ -15,6 +15,7 @@ import type { Readable } from "node:stream";
 import { context as currentContext } from "../core/context.ts";
 import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
+import { makeHarmless } from "./harmless-socket.ts";
 import { containLateWrites, exchangeOf, containedHead } from "./late-methods.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
@@ -105,12 +106,6 @@ function endBody(req: AttendedRequest, error: Error): void {
   methods.push = dropChunk;
   methods._destroy = destroyAlone;
   req.destroy(error);
-}
-
-/** The socket as before, except that it cannot be ended: Express destroys it when a handler fails after its answer. */
-function makeHarmless(socket: Socket): Socket {
-  const methods = { destroy: returnThis, destroySoon: returnThis, end: returnThis, resetAndDestroy: returnThis };
-  return Object.assign(Object.create(socket), methods);
 }
 
 function returnThis<T>(this: T): T {

@@ -46,7 +46,6 @@ async function failsLikeTheFramework(open: Open): Promise<void> {
 
 async function refusesGarbage(open: Open): Promise<void> {
   await using stage = await open();
-  if (stage.protocol === "h2") return;
   for (const before of ["", "GET /items/7 HTTP/1.1\r\nHost: x\r\n\r\n"]) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const socket = await stage.socket();
@@ -55,11 +54,12 @@ async function refusesGarbage(open: Open): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop -- the answer comes first
     if (before !== "") await once(socket, "readable");
     socket.write("not a request\r\n\r\n");
+    // Who sends more than is read must not lose the answer to a reset.
+    socket.write("x".repeat(3_000_000));
     // oxlint-disable-next-line no-await-in-loop -- one after the other
-    const answer = await got;
-    assert.match(answer, before === "" ? /^HTTP\/1\.1 400 / : /^HTTP\/1\.1 200 [^]*item 7HTTP\/1\.1 400 /);
-    assert.match(answer, /connection: close/i);
+    assert.match(await got, before === "" ? /^HTTP\/1\.1 400 / : /^HTTP\/1\.1 200 [^]*item 7HTTP\/1\.1 400 /);
   }
+  assert.equal(stage.app.guarded.stats().badRequests, 2);
   assert.equal((await stage.call().ask("/items/7")).body, "item 7");
 }
 

@@ -141,17 +141,16 @@ async function assertGone({ app }: Stage, read: () => Context | undefined): Prom
 
 async function upgrades(open: Open): Promise<void> {
   await using stage = await open();
-  if (stage.protocol === "h2") return;
   const { server, guarded } = stage.app;
   const contexts: Context[] = [];
-  // As every user of ws attaches it.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- not of HTTP/2: see above
+  // As every user of ws attaches it. A server of HTTP/2 speaks HTTP/1 too.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   using sockets = disposable(new WebSocketServer({ server: server as Server }));
   sockets.on("connection", (socket) => {
     contexts.push(context());
     socket.on("message", (data: Buffer) => socket.send(`${data.toString()} back`));
   });
-  const scheme = stage.protocol === "https" ? "wss" : "ws";
+  const scheme = stage.protocol === "http" ? "ws" : "wss";
   const client = new WebSocket(`${scheme}://127.0.0.1:${stage.port}/`, { ca });
   await once(client, "open");
   client.send("there and");

@@ -80,6 +80,8 @@ export interface Framework {
   readonly speaksHttp2?: boolean;
   /** What an exception in a handler becomes. */
   readonly failure: RegExp;
+  /** Where the framework leaves the pattern of a route, if it is on the request. */
+  readonly route?: ServerOptions["route"];
 }
 
 /** An application that listens. */
@@ -140,7 +142,7 @@ export function testFramework(framework: Framework): void {
 async function open(framework: Framework, way: Way, work: Work, limits: ServerOptions = {}): Promise<Stage> {
   const registry = new Registry();
   const callers: Caller[] = [];
-  const options = { name: "tested", registry, ...limits };
+  const options = { name: "tested", registry, ...(framework.route && { route: framework.route }), ...limits };
   const app = await framework.build({ limits: options, work, ...way, make: (handler) => make(way, options, handler) });
   if (app.listen === undefined) app.server.listen(0, "127.0.0.1");
   await (app.listen?.() ?? once(app.server, "listening"));
