@@ -21,7 +21,7 @@ import type { Place, RefuseReason } from "./accept.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
-import { endAfterAnswer, refuse, startLinger, type Refusal } from "./refusal.ts";
+import { endAfterAnswer, refuse, startLinger, wireFormat, type Refusal } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
 /** Where a socket keeps its connection. */
@@ -302,8 +302,16 @@ export class Connection extends RingNode implements Carrier {
   refuseInput(bad: BadRequest): void {
     const { exchange } = this;
     if (exchange === undefined) this.refuse(bad);
+    else if (!exchange.req.complete && bad.reason === "incomplete") this.#loseClient(bad);
     else if (!exchange.req.complete) exchange.refuse(bad);
     else if (!endAfterAnswer(this.socket)) this.close("refused");
+  }
+
+  /** The body has no end, since the client has left. One that is still there has nothing to send, and may read why. */
+  #loseClient(bad: BadRequest): void {
+    const { socket } = this;
+    if (this.exchange?.res.headersSent === false && socket.writable) socket.write(wireFormat(bad));
+    socket.destroy();
   }
 
   get wasUpgraded(): boolean {

@@ -169,7 +169,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
-    this.answer(bad.status, bad.message, bad.reason === "incomplete" ? "ERR_CLIENT_GONE" : "ERR_CANCELLED");
+    this.answer(bad.status, bad.message);
   }
 
   /**

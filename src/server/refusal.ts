@@ -70,7 +70,7 @@ export function abortRequest(req: IncomingMessage): void {
 }
 
 /** A whole answer, as it goes over the wire. */
-function wireFormat({ status, message, retryAfterMs }: Refusal): string {
+export function wireFormat({ status, message, retryAfterMs }: Refusal): string {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}`,
     `Date: ${new Date().toUTCString()}`,

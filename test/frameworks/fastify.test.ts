@@ -5,6 +5,8 @@ import type { Server } from "node:http";
 import { controller, guard } from "sluice/server";
 import { testFramework, type App, type MadeServer, type Setup } from "../support/framework-contract.ts";
 
+// oxlint-disable oxc/no-async-endpoint-handlers -- this is not Express
+
 const usual = {
   // What closes the server is the guard, which answers while it drains.
   return503OnClosing: false,

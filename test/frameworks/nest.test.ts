@@ -1,5 +1,6 @@
 /** NestJS 11 with Express on a guarded server. Node strips types and knows no decorators: they are applied as functions. */
 
+// oxlint-disable-next-line import/no-unassigned-import -- it changes Reflect
 import "reflect-metadata";
 import {
   Body,
@@ -76,6 +77,7 @@ class GuardedAdapter extends ExpressAdapter {
 }
 
 async function build(setup: Setup): Promise<App> {
+  // oxlint-disable-next-line typescript/no-extraneous-class -- what NestJS calls a module
   class Root {}
   Module({ controllers: [defineController(setup.work)] })(Root);
   const adapter = setup.guardsOwn ? new ExpressAdapter() : new GuardedAdapter(setup.make);

@@ -54,7 +54,7 @@ export interface Setup {
   readonly guardsOwn: boolean;
   readonly protocol: Protocol;
   /** A guarded server with this handler: by `createServer`, or one of Node's and `guard`. */
-  make(handler: Handler): MadeServer;
+  readonly make: (handler: Handler) => MadeServer;
 }
 
 /** A server and what guards it. */
