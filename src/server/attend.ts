@@ -52,11 +52,18 @@ function methodsOf(object: Attended): Methods {
   return object as unknown as Methods;
 }
 
-/** The methods as they would be without ours. */
-function inherited(object: Attended): Methods {
+function below(object: object): Methods {
   // A request or response inherits from those of Node, whatever a framework has put between.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return Object.getPrototypeOf(object) as Methods;
+}
+
+/** The methods as they would be without ours. */
+function inherited(object: Attended): Methods {
+  let methods = below(object);
+  // Somebody has made an object over this one (`Object.create(req)`).
+  while (methods.on === addListener) methods = below(methods);
+  return methods;
 }
 
 /** Gives a request and its response what they need. */
@@ -134,7 +141,8 @@ function detachSocket(this: AttendedResponse, socket: Socket): void {
  */
 function closeQuietly(this: AttendedRequest): void {
   const parser = (this.socket as ParsedSocket | null)?.parser;
-  const isHeard = Object.hasOwn(this, "emit");
+  // Some come another way than `on`: `prependListener`, or `on` of an object made over this one.
+  const isHeard = Object.hasOwn(this, "emit") || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
   if (isHeard || !this.complete || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
     Reflect.apply(inherited(this)._dump, this, []);
     return;

@@ -24,6 +24,8 @@ export interface Carrier {
   readonly sentBytes: number;
   /** Bytes that wait because the client does not read. */
   readonly unsentBytes: number;
+  /** Of the socket that they wait for; -1 if it is not that which holds them back. */
+  readonly descriptor: number;
   /** Calls the exchange's `onDeadline` after `ms`. */
   armExchange(ms: number): void;
   /** Ends it so that the other side gets all that was written. */
@@ -78,7 +80,7 @@ export class Exchange implements RequestOwner {
   readonly #carrier: Carrier;
   #state: ExchangeState = "waiting";
   #own: OwnDeadlines | undefined;
-  #rates: RateWatch | undefined;
+  #rateWatch: RateWatch | undefined;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
   /** Bytes that have come of a body of unknown length. */
@@ -112,9 +114,10 @@ export class Exchange implements RequestOwner {
     return this.#chunkBytes;
   }
 
-  /** Whether so much of the request is unread that its connection is not worth keeping. */
+  /** Whether so much of the request is unread that its connection is not worth keeping. Unknown is not much. */
   get isFarFromRead(): boolean {
-    return this.unreadBytes > maxUnreadBytes;
+    const { unreadBytes } = this;
+    return unreadBytes > maxUnreadBytes && unreadBytes !== Infinity;
   }
 
   /** It has its place: from here on its time runs. `deadline` is the caller's own. */
@@ -168,7 +171,7 @@ export class Exchange implements RequestOwner {
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
   takeChunk(length: number): boolean {
     this.#chunkBytes += length;
-    if (this.#state === "answered") {
+    if (this.#state === "answered" && !this.#isBeingRead) {
       if (this.#chunkBytes > this.#chunksBefore + maxUnreadBytes) this.#carrier.close("answered");
       return true;
     }
@@ -212,10 +215,20 @@ export class Exchange implements RequestOwner {
       return;
     }
     this.#state = "answered";
+    if (this.#isBeingRead) {
+      this.#carrier.armExchange(this.#nextLook(now()));
+      return;
+    }
     this.#chunksBefore = this.#chunkBytes;
     this.#carrier.armExchange(maxUnreadMs);
     // Node throws away what nobody has begun to read, and leaves what somebody has.
     this.req.resume();
+  }
+
+  /** A handler may answer first and read on: then the limits of a request hold as before. */
+  get #isBeingRead(): boolean {
+    const { req } = this;
+    return this.#failure === undefined && (req.listenerCount("data") > 0 || req.listenerCount("readable") > 0);
   }
 
   /** The connection is closed, or the stream. */
@@ -231,7 +244,7 @@ export class Exchange implements RequestOwner {
   onDeadline(): void {
     const at = now();
     if (this.#state === "over") return;
-    if (this.#state === "answered") {
+    if (this.#state === "answered" && !this.#isBeingRead) {
       this.#carrier.close("answered");
       return;
     }
@@ -242,6 +255,13 @@ export class Exchange implements RequestOwner {
 
   get #writeBy(): number {
     return this.#own?.writeBy ?? this.startedAt + this.#core.options.writeTimeout;
+  }
+
+  /** Made when it is first needed: nearly every request has ended before. */
+  get #rates(): RateWatch {
+    const { options, sendQueues } = this.#core;
+    const start = { at: this.startedAt, readBytes: this.#readBefore };
+    return (this.#rateWatch ??= new RateWatch(options, sendQueues, start));
   }
 
   #fail(failure: TimeoutKind): void {
@@ -261,12 +281,11 @@ export class Exchange implements RequestOwner {
   #findFailure(at: number): TimeoutKind | undefined {
     const { res, req } = this;
     const { readBy, handleBy, writeBy } = this.deadlines;
-    if (at >= writeBy) return "write";
+    if (at >= writeBy && this.#state === "running") return "write";
     if (this.#failure !== undefined) return this.res.writableFinished ? undefined : "write";
     if (at >= handleBy && !res.headersSent) return "handler";
     const reads = this.announcedBytes > 0 && !req.complete;
     if (reads && at >= readBy) return "read";
-    this.#rates ??= new RateWatch(this.#core.options, this.startedAt, this.#readBefore);
     return this.#rates.look(at, this.#carrier, reads ? req : undefined);
   }
 
@@ -275,10 +294,10 @@ export class Exchange implements RequestOwner {
     const { req, res } = this;
     const { readBy, handleBy, writeBy } = this.deadlines;
     const reads = this.announcedBytes > 0 && !req.complete;
-    let next = writeBy;
+    let next = this.#state === "running" ? writeBy : Infinity;
     if (!res.headersSent) next = Math.min(next, handleBy);
     if (reads) next = Math.min(next, readBy);
-    next = Math.min(next, this.#rates?.nextAt(reads) ?? Infinity);
+    next = Math.min(next, this.#rates.nextAt(reads));
     return Math.max(next - at, 1);
   }
 

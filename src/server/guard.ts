@@ -234,7 +234,8 @@ class Guard implements Guarded, AcceptHandler {
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    const bad = checkRequest(exchange.req, options.maxHeaders);
+    // HTTP/2 has no such freedoms, and nghttp2 allows none.
+    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
       exchange.refuse(bad);
@@ -288,6 +289,8 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
+    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
+    if (connection?.isClosing === true) return true;
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
     // Whoever listens answers.

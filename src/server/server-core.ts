@@ -12,7 +12,9 @@ import { RingNode } from "../core/ring.ts";
 import { AcceptGate, type AcceptHandler } from "./accept.ts";
 import type { Connection, Deferred } from "./connection.ts";
 import { ServerInstruments } from "./instruments.ts";
-import type { ResolvedDataRate, ResolvedServerOptions } from "./server-options.ts";
+import { firstLookMs } from "./rate-watch.ts";
+import { SendQueues } from "./send-queues.ts";
+import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
@@ -33,6 +35,7 @@ export class ServerCore {
   readonly wheel: DeadlineWheel = new DeadlineWheel({ tickMs });
   readonly contexts: RequestContexts = new RequestContexts();
   readonly lifecycle: Lifecycle = new Lifecycle();
+  readonly sendQueues: SendQueues = new SendQueues();
   /** Which connections have a place. Its handler is the guard. */
   readonly gate: AcceptGate;
   /** Idle connections, longest idle first. */
@@ -71,8 +74,8 @@ export class ServerCore {
     this.events = events;
     this.gate = new AcceptGate(options, this.wheel, handler);
     const { handlerTimeout, writeTimeout, readTimeout, minRequestRate, minResponseRate } = options;
-    this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookOf(minResponseRate));
-    this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookOf(minRequestRate));
+    this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookMs(minResponseRate));
+    this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookMs(minRequestRate));
     this.instruments = new ServerInstruments(options.registry, options.name);
   }
 
@@ -94,8 +97,4 @@ export class ServerCore {
   get connections(): number {
     return this.levels.new + this.levels.active + this.levels.idle;
   }
-}
-
-function firstLookOf({ bytesPerSecond, grace }: ResolvedDataRate): number {
-  return bytesPerSecond > 0 ? grace : Infinity;
 }
