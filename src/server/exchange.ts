@@ -11,6 +11,9 @@ import type { RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
+import { AdmissionTicket } from "./admission.ts";
+import type { LateWriteOwner } from "./late-methods.ts";
+import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
@@ -64,7 +67,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange implements RequestOwner {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -83,6 +86,8 @@ export class Exchange implements RequestOwner {
   #rateWatch: RateWatch | undefined;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
+  /** Whether its client has left. */
+  #isGone = false;
   /** Bytes that have come of a body of unknown length. */
   #chunkBytes = 0;
   /** How many of them had come when the answer was complete. */
@@ -91,6 +96,7 @@ export class Exchange implements RequestOwner {
   #readBefore = 0;
 
   constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse) {
+    super();
     this.#core = core;
     this.#carrier = carrier;
     this.req = req;
@@ -101,6 +107,21 @@ export class Exchange implements RequestOwner {
 
   get isOver(): boolean {
     return this.#state === "over";
+  }
+
+  get lateWrites(): LateWrites {
+    return this.#core.lateWrites;
+  }
+
+  /** Whether it came with `Expect: 100-continue`, and nobody has told it to go on. */
+  expectsContinue = false;
+
+  onAdmitted(): void {
+    this.#core.onAdmitted?.(this);
+  }
+
+  onShed(reason: ShedReason): void {
+    this.shed(reason);
   }
 
   /** Bytes of the request that have been announced and not read. */
@@ -185,6 +206,12 @@ export class Exchange implements RequestOwner {
     if (!this.res.headersSent) this.res.shouldKeepAlive = false;
   }
 
+  /** It stays for as long as its client does, and counts against no limit on concurrency. */
+  stream(): void {
+    this.setDeadlines({ handleBy: Infinity, writeBy: Infinity });
+    this.#core.admission.release(this);
+  }
+
   /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
   setDeadlines(deadlines: Partial<OwnDeadlines>): void {
     if (this.#state !== "running") return;
@@ -235,6 +262,7 @@ export class Exchange implements RequestOwner {
   onClose(): void {
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
+      this.#isGone = this.#failure === undefined;
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
@@ -312,9 +340,13 @@ export class Exchange implements RequestOwner {
   }
 
   #end(): void {
+    const { admission, gate } = this.#core;
+    if (this.#state === "waiting") admission.abandon(this);
+    else if (this.#isGone) admission.release(this);
+    else admission.leave(this, this.#failure !== undefined);
     this.#state = "over";
     this.#core.inFlight -= 1;
-    if (this.addressKey !== undefined) this.#core.gate.perAddress.leave(this.addressKey);
+    if (this.addressKey !== undefined) gate.perAddress.leave(this.addressKey);
     this.context?.release();
     this.#carrier.endExchange();
   }

@@ -277,3 +277,6 @@ function onLatePipe(this: Response, source?: EventEmitter & { unpipe?: (res: Res
   source.once("resume", unpipe);
   process.nextTick(unpipe);
 }
+
+/** `writeHead` as it is put on a response, for those who need more of it. */
+export const containedHead: { readonly writeHead: Method } = { writeHead };
