@@ -21,12 +21,18 @@ export function drawServers(
 ): string {
   const panels = [drawPanel("CPU time per request, in microseconds", cpuUs, 5)];
   if (memoryKb.figures.size > 0) {
-    panels.push(drawPanel("Resident memory per idle connection, in kilobytes", memoryKb, 5));
+    panels.push(
+      drawPanel(
+        `Resident memory per idle connection, in kilobytes, up to ${memoryKb.connections} of them`,
+        memoryKb,
+        5,
+      ),
+    );
   }
   return drawChart({
     label: "CPU time per request and memory per idle connection of HTTP servers",
     title: "What a request and an idle connection cost a server",
-    note: `Small keep-alive GETs, ${inFlight} connections on loopback; up to ${memoryKb.connections} idle ones. Shorter is better. ${caption}`,
+    note: `Small keep-alive GETs, ${inFlight} connections on loopback. Shorter is better. ${caption}`,
     panels,
     legend: "budget of sluice, as a part of another server’s cost in the same run",
   });

@@ -1,7 +1,7 @@
 /** The process of one server: `node peer-process.ts ID`. It serves, and answers with what it has used. */
 
 import { answerParent } from "../../support/child.ts";
-import { readSettledMemory } from "../../support/memory.ts";
+import { readCompactMemory } from "../../support/memory.ts";
 import { isMeasuredInNode, peers } from "./peers.ts";
 
 const [id = ""] = process.argv.slice(2);
@@ -16,7 +16,7 @@ void answerParent({
     return { cpuUs: user + system };
   },
   memory: async () => {
-    const { rssBytes, heapBytes } = await readSettledMemory();
+    const { rssBytes, heapBytes } = await readCompactMemory();
     return { rssBytes, heapBytes };
   },
 });
