@@ -67,10 +67,12 @@ class ScopeTimer extends WheelTimer {
  * `#close` is the only place that makes a scope done.
  */
 export class Scope extends RingNode {
-  readonly deadline: number;
   /** Under which detached contexts live on. */
   readonly root: Scope;
   readonly #timeoutMs: number;
+  #ownDeadline: number;
+  /** The one in force; `putOff` carries a change down the tree. */
+  #deadline: number;
   #parent: Scope | undefined;
   #children: RingNode | undefined;
   #listeners: RingNode | undefined;
@@ -85,9 +87,9 @@ export class Scope extends RingNode {
 
   constructor(parent: Scope | undefined, limits: ScopeLimits, isRoot = false) {
     super();
-    const inherited = parent === undefined ? Infinity : parent.deadline;
-    this.deadline = limits.deadline < inherited ? limits.deadline : inherited;
-    this.#timeoutMs = limits.deadline < inherited ? limits.timeoutMs : Infinity;
+    this.#ownDeadline = limits.deadline;
+    this.#deadline = parent === undefined ? limits.deadline : Math.min(limits.deadline, parent.#deadline);
+    this.#timeoutMs = limits.timeoutMs;
     this.root = parent === undefined || isRoot ? this : parent.root;
     if (parent === undefined) return;
     // Not asked of the clock: a deadline that the parent has missed, the child misses too.
@@ -102,9 +104,14 @@ export class Scope extends RingNode {
     if (limits.signal !== undefined) this.#follow(limits.signal);
   }
 
+  /** The earliest one of its own and those above. */
+  get deadline(): number {
+    return this.#deadline;
+  }
+
   /** Whether it is over. Without a timer it is the clock that is asked, so that nobody needs one only for this. */
   get done(): boolean {
-    if (!this.#done && this.deadline !== Infinity && now() >= this.deadline) this.expire();
+    if (!this.#done && this.#deadline !== Infinity && now() >= this.#deadline) this.expire();
     return this.#done;
   }
 
@@ -138,7 +145,38 @@ export class Scope extends RingNode {
 
   /** Ends it because its deadline has passed; with whoever above has the same deadline, since that is the cause. */
   expire(): void {
-    this.#deadlineOwner().end("ERR_DEADLINE_EXCEEDED", undefined);
+    const owner = this.#deadlineOwner();
+    const deadline = owner.reconsiderDeadline(owner.#ownDeadline);
+    if (deadline > owner.#ownDeadline) owner.putOff(deadline);
+    else owner.end("ERR_DEADLINE_EXCEEDED", undefined);
+  }
+
+  /** What the deadline is, now that it has passed. A request's may have become pointless; then it is a later one. */
+  reconsiderDeadline(passed: number): number {
+    return passed;
+  }
+
+  /** Moves its own deadline, and with it those below that were bounded by it. */
+  putOff(deadline: number): void {
+    if (this.#done) return;
+    this.#ownDeadline = deadline;
+    const scopes = this.#withAllBelow();
+    for (const scope of scopes) {
+      const parent = scope.#parent;
+      scope.#deadline = parent === undefined ? scope.#ownDeadline : Math.min(scope.#ownDeadline, parent.#deadline);
+      if (scope.#timer !== undefined) deadlines.cancel(scope.#timer);
+      scope.#timer = undefined;
+    }
+    for (const scope of scopes) {
+      if (scope.#listeners !== undefined || scope.#controller !== undefined) scope.#watchDeadline();
+    }
+  }
+
+  /** Takes it out of the tree, not ended: nothing above reaches it any more, and nobody but its users keeps it. */
+  release(): void {
+    if (this.#done) return;
+    this.#parent = undefined;
+    unlink(this);
   }
 
   /** Ends it and all below it: all are done before the first listener hears of it, and parents hear first. */
@@ -181,14 +219,26 @@ export class Scope extends RingNode {
   }
 
   #takeChildren(): Scope[] {
-    const ring = this.#children;
+    const children = this.#listChildren();
     this.#children = undefined;
+    return children;
+  }
+
+  #listChildren(): Scope[] {
+    const ring = this.#children;
     const children: Scope[] = [];
     for (let node = ring?.ringNext; node !== undefined && node !== ring; node = node.ringNext) {
       // Only the constructor appends to `#children`.
       if (node instanceof Scope) children.push(node);
     }
     return children;
+  }
+
+  #withAllBelow(): Scope[] {
+    const scopes: Scope[] = [this];
+    // It grows while it is walked.
+    for (const scope of scopes) for (const child of scope.#listChildren()) scopes.push(child);
+    return scopes;
   }
 
   #deadlineOwner(): Scope {

@@ -13,10 +13,12 @@ import {
   createContext,
   createRoot,
   outside,
+  RequestContexts,
   shutdown,
   traceparentKey,
   type Context,
 } from "./context.ts";
+import { now } from "./clock.ts";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -358,4 +360,48 @@ test("outside leaves every request's scope, also that of other libraries", () =>
   using request = createContext();
   const seen = foreign.run("pinned", () => request.run(() => outside(() => [foreign.getStore(), context()])));
   assert.deepEqual(seen, [undefined, background]);
+});
+
+test("a request's deadline that has become pointless is put off, for what was started below it too", async () => {
+  const contexts = new RequestContexts();
+  const request = contexts.create(now() + 30, { reconsiderDeadline: () => Infinity }, undefined);
+  const child = request.child();
+  const bounded = request.child({ timeout: 60 });
+  const ended: string[] = [];
+  child.onDone(() => ended.push("child"));
+  bounded.onDone(() => ended.push("bounded"));
+  await sleep(120);
+  assert.deepEqual(ended, ["bounded"]);
+  assert.equal(request.done, false);
+  assert.equal(child.deadline, Infinity);
+});
+
+test("the deadline of a request ends it, and what was started below it, while its owner insists", () => {
+  const contexts = new RequestContexts();
+  const request = contexts.create(now() - 1, { reconsiderDeadline: (passed) => passed }, undefined);
+  const child = request.child();
+  assert.equal(child.done, true);
+  assert.ok(child.cause instanceof ContextError && child.cause.code === "ERR_DEADLINE_EXCEEDED");
+});
+
+test("a released request is out of reach of its server's end; one that is not ends with it", () => {
+  const contexts = new RequestContexts();
+  const [first, second] = [undefined, undefined].map(() =>
+    contexts.create(Infinity, { reconsiderDeadline: (passed) => passed }, undefined),
+  );
+  assert.ok(first && second);
+  const below = first.child();
+  first.release();
+  contexts.endAll("ERR_SHUTTING_DOWN");
+  assert.deepEqual([first.done, below.done, second.done], [false, false, true]);
+});
+
+test("a context detached from a request goes on when its server ends all requests", () => {
+  const contexts = new RequestContexts();
+  const request = contexts.create(Infinity, { reconsiderDeadline: (passed) => passed }, "00-trace");
+  using detached = request.detach({ timeout: "1m" });
+  contexts.endAll("ERR_SHUTTING_DOWN");
+  assert.equal(request.done, true);
+  assert.equal(detached.done, false);
+  assert.equal(detached.value(traceparentKey), "00-trace");
 });

@@ -12,6 +12,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Scope, type ScopeLimits } from "./context-scope.ts";
 import { now } from "./clock.ts";
+import type { ContextCode } from "./context-error.ts";
 import { OptionError } from "./errors.ts";
 import { parseDuration, type Duration } from "./options.ts";
 
@@ -59,7 +60,7 @@ export interface Context {
   /** This context with one value more. It is done when this one is and needs no disposal. */
   withValue<T>(key: ContextKey<T>, value: T): Context;
   /** Calls `fn` with this as the current {@link context}, also in everything `fn` awaits and starts. */
-  run<T>(fn: () => T): T;
+  run<T, Args extends readonly unknown[]>(fn: (...args: Args) => T, ...args: Args): T;
   /**
    * Calls `fn` once with the cause when the context is done, in the order of registration; on a fresh microtask if it
    * is done already. What `fn` throws becomes an uncaught exception. It runs in the async scope of whatever ended the
@@ -134,8 +135,8 @@ class ScopedContext implements OwnedContext {
     return new ScopedContext(this.#scope, { key, value, next: this.#values });
   }
 
-  run<T>(fn: () => T): T {
-    return current.run(this, fn);
+  run<T, Args extends readonly unknown[]>(fn: (...args: Args) => T, ...args: Args): T {
+    return current.run(this, fn, ...args);
   }
 
   onDone(fn: (cause: unknown) => void): Disposable {
@@ -195,6 +196,72 @@ export function createContext(limits?: ContextLimits): OwnedContext {
  */
 export function createRoot(): OwnedContext {
   return new ScopedContext(new Scope(backgroundScope, noLimits, true), undefined);
+}
+
+/** Whoever serves the request of a context, and is asked when its deadline has passed. */
+export interface RequestOwner {
+  /** The deadline that holds now: the one that has passed, or a later one if it has become pointless. */
+  reconsiderDeadline(passed: number): number;
+}
+
+/** A request's context as its server holds it. */
+export interface RequestContext extends Context {
+  /** Ends it now, and all below it. Later calls do nothing. */
+  end(code: ContextCode): void;
+  /** Moves its deadline; contexts below that were bounded by it get the time too. */
+  putOff(deadline: number): void;
+  /** The request is over and nothing went wrong: what still runs in its context is left alone and keeps nothing alive. */
+  release(): void;
+}
+
+class RequestScope extends Scope {
+  readonly #owner: RequestOwner;
+
+  constructor(parent: Scope, deadline: number, owner: RequestOwner) {
+    super(parent, { deadline, timeoutMs: Infinity, signal: undefined });
+    this.#owner = owner;
+  }
+
+  override reconsiderDeadline(passed: number): number {
+    return this.#owner.reconsiderDeadline(passed);
+  }
+}
+
+class ServedContext extends ScopedContext implements RequestContext {
+  readonly #requestScope: RequestScope;
+
+  constructor(scope: RequestScope, values: ValueNode | undefined) {
+    super(scope, values);
+    this.#requestScope = scope;
+  }
+
+  end(code: ContextCode): void {
+    this.#requestScope.end(code, undefined);
+  }
+
+  putOff(deadline: number): void {
+    this.#requestScope.putOff(deadline);
+  }
+
+  release(): void {
+    this.#requestScope.release();
+  }
+}
+
+/** All requests of one server: what ends them together. Contexts detached from a request are not among them. */
+export class RequestContexts {
+  readonly #scope = new Scope(backgroundScope, noLimits);
+
+  /** A context for one request, done at `deadline` unless `owner` puts it off. */
+  create(deadline: number, owner: RequestOwner, traceparent: string | undefined): RequestContext {
+    const values = traceparent === undefined ? undefined : { key: traceparentKey, value: traceparent, next: undefined };
+    return new ServedContext(new RequestScope(this.#scope, deadline, owner), values);
+  }
+
+  /** Ends all that are not released; further ones can be made. */
+  endAll(code: ContextCode): void {
+    this.#scope.endChildren(code, undefined);
+  }
 }
 
 /** Ends every context there is, those detached included. The background itself stays usable. */

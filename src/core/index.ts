@@ -9,6 +9,7 @@ export {
   createContext,
   createRoot,
   outside,
+  RequestContexts,
   shutdown,
   traceparentKey,
   type Context,
@@ -16,6 +17,8 @@ export {
   type ContextKey,
   type ContextLimits,
   type OwnedContext,
+  type RequestContext,
+  type RequestOwner,
 } from "./context.ts";
 export { DeadlineWheel, WheelTimer, type DeadlineWheelOptions } from "./deadline-wheel.ts";
 export { OptionError, SluiceError } from "./errors.ts";
