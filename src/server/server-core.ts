@@ -1,0 +1,81 @@
+/**
+ * What the connections and exchanges of one server share: its options, its clock of deadlines, its rings and levels.
+ *
+ * It is only the place where they meet; who does what stands in `connection.ts`, `exchange.ts` and `guard.ts`.
+ */
+
+import type { EventEmitter } from "node:events";
+import { RequestContexts } from "../core/context.ts";
+import { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { Lifecycle } from "../core/lifecycle.ts";
+import { RingNode } from "../core/ring.ts";
+import type { Connection, Deferred } from "./connection.ts";
+import { ServerInstruments } from "./instruments.ts";
+import type { ResolvedServerOptions } from "./server-options.ts";
+
+/** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
+export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
+
+/** Why a connection ended, as counted. */
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+
+/** How late a deadline may be met, in milliseconds. A tenth of what is promised, and two wake-ups of 10 ms at most. */
+const tickMs = 20;
+
+/** How many pipelined requests may wait in all: each is a request and a response that Node has made already. */
+const maxDeferred = 10_000;
+
+/** Invariant: `levels` are the connections in each state; each open connection stands in exactly one of the rings. */
+export class ServerCore {
+  readonly options: ResolvedServerOptions;
+  readonly instruments: ServerInstruments;
+  readonly wheel: DeadlineWheel = new DeadlineWheel({ tickMs });
+  readonly contexts: RequestContexts = new RequestContexts();
+  readonly lifecycle: Lifecycle = new Lifecycle();
+  /** Idle connections, longest idle first. */
+  readonly idle: RingNode = new RingNode();
+  /** All others. */
+  readonly busy: RingNode = new RingNode();
+  readonly levels: Record<Exclude<ConnectionState, "closed">, number> = { new: 0, active: 0, idle: 0, upgraded: 0 };
+  /** Where `connState`, `badRequest` and `lateWrite` are emitted. */
+  readonly events: EventEmitter;
+  /** Requests that handlers work on, or that wait to be worked on. */
+  inFlight = 0;
+  /** Pipelined requests that wait for the one before them. */
+  deferred = 0;
+  /** Begins a pipelined request, now that it is its turn. Set by the guard. */
+  onTurn: ((connection: Connection, deferred: Deferred) => void) | undefined;
+  /** Whether connections are closed as soon as they are idle: others wait for their places, or the server goes away. */
+  closesIdle = false;
+  readonly closed: Record<CloseReason, number> = {
+    client: 0,
+    answered: 0,
+    idle: 0,
+    timeout: 0,
+    refused: 0,
+    drain: 0,
+    room: 0,
+    error: 0,
+  };
+  /** Told each time a connection or an exchange ends: a drain waits for that. */
+  onLess: (() => void) | undefined;
+
+  constructor(options: ResolvedServerOptions, events: EventEmitter) {
+    this.options = options;
+    this.events = events;
+    this.instruments = new ServerInstruments(options.registry, options.name);
+  }
+
+  get draining(): boolean {
+    return this.lifecycle.state !== "serving";
+  }
+
+  get mayDefer(): boolean {
+    return this.deferred < maxDeferred;
+  }
+
+  /** Open connections, upgraded ones apart. */
+  get connections(): number {
+    return this.levels.new + this.levels.active + this.levels.idle;
+  }
+}

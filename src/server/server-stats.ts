@@ -1,0 +1,81 @@
+/**
+ * What a server looks like at one moment: immutable plain numbers, limits beside levels.
+ *
+ * Every count is kept where its state changes; nothing here asks a connection anything.
+ */
+
+import type { LifecycleState } from "../core/lifecycle.ts";
+import type { RejectReason, ShedReason, TimeoutKind } from "./instruments.ts";
+import type { CloseReason, ServerCore } from "./server-core.ts";
+
+/** A server at one moment. Levels first, then totals since the start. */
+export interface ServerStats {
+  readonly name: string;
+  readonly state: LifecycleState;
+  readonly connections: {
+    /** No byte of a request yet; TLS handshakes among them. */
+    readonly new: number;
+    /** A request in the works. */
+    readonly active: number;
+    /** Kept open. */
+    readonly idle: number;
+    /** Handed to the user by an upgrade or `CONNECT`. They count against `maxUpgradedConns` alone. */
+    readonly upgraded: number;
+  };
+  /** Requests that have not ended. */
+  readonly inFlight: number;
+  /** Pipelined requests that wait for the one before them. */
+  readonly deferred: number;
+  readonly limits: { readonly maxConns: number; readonly maxConnsPerIp: number; readonly maxUpgradedConns: number };
+  readonly accepted: number;
+  readonly closed: Readonly<Record<CloseReason, number>>;
+  readonly rejected: Readonly<Record<RejectReason, number>>;
+  readonly requests: number;
+  readonly timeouts: Readonly<Record<TimeoutKind, number>>;
+  readonly shed: Readonly<Record<ShedReason, number>>;
+  readonly badRequests: number;
+  readonly lateWrites: number;
+}
+
+export function describeServer(core: ServerCore): ServerStats {
+  const { options, instruments, levels } = core;
+  const { maxConns, maxConnsPerIp, maxUpgradedConns } = options;
+  return Object.freeze({
+    name: options.name,
+    state: core.lifecycle.state,
+    connections: Object.freeze({ ...levels }),
+    inFlight: core.inFlight,
+    deferred: core.deferred,
+    limits: Object.freeze({ maxConns, maxConnsPerIp, maxUpgradedConns }),
+    accepted: instruments.acceptedCount,
+    closed: Object.freeze({ ...core.closed }),
+    rejected: instruments.rejected.read(),
+    requests: instruments.requestCount,
+    timeouts: instruments.timeouts.read(),
+    shed: instruments.shed.read(),
+    badRequests: instruments.badRequestCount,
+    lateWrites: instruments.lateWriteCount,
+  });
+}
+
+/** Lets the gauges read the levels of this server; disposed of when it is gone. */
+export function observeServer(core: ServerCore): Disposable {
+  const { instruments, levels, options } = core;
+  const { name } = options;
+  const stack = new DisposableStack();
+  stack.use(
+    instruments.connections.observe((report) => {
+      for (const [state, level] of Object.entries(levels)) report(level, name, state);
+    }),
+  );
+  stack.use(instruments.active.observe((report) => report(core.inFlight, name)));
+  stack.use(instruments.draining.observe((report) => report(core.draining ? 1 : 0, name)));
+  stack.use(
+    instruments.limits.observe((report) => {
+      report(options.maxConns, name, "total");
+      report(options.maxConnsPerIp, name, "address");
+      report(options.maxUpgradedConns, name, "upgraded");
+    }),
+  );
+  return stack;
+}

@@ -1,0 +1,84 @@
+/**
+ * The three things that a guard changes about a server itself: its timers, `close` and `listen`.
+ *
+ * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
+ * timeouts), so the timers are set again when it listens.
+ */
+
+import type { Server as HttpServer } from "node:http";
+import type { Http2SecureServer } from "node:http2";
+import type { Server as HttpsServer } from "node:https";
+import type { ResolvedServerOptions } from "./server-options.ts";
+
+/** The servers that can be guarded. */
+export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
+
+const maxInt32 = 2 ** 31 - 1;
+
+/**
+ * Puts Node's own timers to rest: they are coarse, and stop in `close()`. What is left of them is the check of a header
+ * whose first bytes came in one piece with the request before it, which nothing else sees.
+ */
+export function takeOverTimers(server: GuardableServer, options: ResolvedServerOptions): void {
+  const { readHeaderTimeout, maxHeaderBytes, maxHeaders } = options;
+  Object.assign(server, {
+    requestTimeout: 0,
+    headersTimeout: Number.isFinite(readHeaderTimeout) ? Math.ceil(readHeaderTimeout) : 0,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: 0,
+    timeout: 0,
+    maxHeaderSize: Math.min(maxHeaderBytes, maxInt32),
+    // Node leaves out what is above its own limit without a word: one more is what shows it.
+    maxHeadersCount: maxHeaders + 1,
+    requireHostHeader: false,
+  });
+}
+
+/** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
+export function takeOverClose(server: GuardableServer, drain: () => void): () => Promise<void> {
+  const close = server.close.bind(server);
+  const later = (done: ((error?: Error) => void) | undefined): void => {
+    if (done !== undefined) server.once("close", () => done());
+  };
+  Reflect.set(server, "close", (done?: (error?: Error) => void) => {
+    if (server.listening) {
+      later(done);
+      drain();
+    } else close(done);
+    return server;
+  });
+  return () =>
+    new Promise((resolve) => {
+      // Node would reset idle connections here; they are closed one by one instead.
+      Reflect.set(server, "closeIdleConnections", () => undefined);
+      close(() => resolve());
+      Reflect.deleteProperty(server, "closeIdleConnections");
+    });
+}
+
+/** Gives `listen` another default for the backlog; whoever passes one gets that one. */
+export function takeOverListen(server: GuardableServer, backlog: number): void {
+  const listen: unknown = Reflect.get(server, "listen");
+  if (typeof listen !== "function") return;
+  Reflect.set(server, "listen", (...args: unknown[]) => {
+    Reflect.apply(listen, server, withBacklog(args, backlog));
+    return server;
+  });
+}
+
+/** `listen` takes `(options)`, `(handle)`, `(path)` or `(port, host, backlog)`, each with a callback at the end. */
+function withBacklog(args: readonly unknown[], backlog: number): unknown[] {
+  const [first] = args;
+  const rest = args.filter((arg) => typeof arg !== "function");
+  const callbacks = args.filter((arg) => typeof arg === "function");
+  if (typeof first === "object" && first !== null) {
+    // A handle or a server has its own.
+    const isOptions = Object.hasOwn(first, "port") || Object.hasOwn(first, "path");
+    return [isOptions ? { backlog, ...first } : first, ...args.slice(1)];
+  }
+  if (rest.length > 1 && typeof rest.at(-1) === "number") return [...args];
+  const port = rest.length === 0 || rest[0] === undefined ? 0 : rest[0];
+  const target = typeof port === "string" && !/^\d+$/.test(port) ? { path: port } : { port };
+  const host = typeof rest[1] === "string" ? { host: rest[1] } : {};
+  return [{ backlog, ...target, ...host }, ...callbacks];
+}
