@@ -17,9 +17,14 @@ import type { MemoryReading, Reading } from "./measure.ts";
 import { isMeasuredInNode, labelOf, peers } from "./peers.ts";
 import type { PeerId } from "./peers.ts";
 
-const cpuBudgets: readonly Budget<PeerId>[] = [];
+const cpuBudgets: readonly Budget<PeerId>[] = [
+  { of: "sluice", against: "http", atMost: 1.05 },
+  { of: "sluice", against: "fastify", atMost: 1 },
+  { of: "sluice-context", against: "http", atMost: 1.05 },
+  { of: "sluice-guard", against: "http", atMost: 1.05 },
+];
 
-const memoryBudgets: readonly Budget<PeerId>[] = [];
+const memoryBudgets: readonly Budget<PeerId>[] = [{ of: "sluice", against: "http", atMost: 1.05 }];
 
 export const servers: Comparison = { ids: listIds, run: compareServers };
 

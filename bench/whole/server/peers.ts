@@ -4,13 +4,14 @@
  */
 
 import { createServer as createHttpServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer as createNetServer } from "node:net";
 import { answerBody } from "../work.ts";
 import { answer, answerType, idleTimeoutMs, listenOnLoopback } from "./peer.ts";
 import type { Peer } from "./peer.ts";
 
 /** The peers that are measured in a Node process. */
-export type NodePeerId = "raw" | "http" | "fastify" | "hono" | "express";
+export type NodePeerId = "raw" | "http" | "sluice" | "sluice-context" | "sluice-guard" | "fastify" | "hono" | "express";
 
 /** Go is measured by a program of its own, `go/main.go`, which speaks the same lines. */
 export type PeerId = NodePeerId | "go";
@@ -25,6 +26,33 @@ export const peers: Readonly<Record<NodePeerId, Peer>> = {
   http: {
     label: "node:http",
     listen: () => listenOnLoopback(createHttpServer(keepAlive, answer)),
+  },
+  sluice: {
+    label: "sluice createServer",
+    listen: async () => {
+      const { createServer } = await import("sluice/server");
+      return await listenOnLoopback(createServer({}, answer));
+    },
+  },
+  "sluice-context": {
+    label: "sluice, context read",
+    listen: async () => {
+      const { createServer } = await import("sluice/server");
+      const { context } = await import("sluice/core");
+      const answerInTime = (req: IncomingMessage, res: ServerResponse): void => {
+        if (context().remaining() > 0) answer(req, res);
+      };
+      return await listenOnLoopback(createServer({}, answerInTime));
+    },
+  },
+  "sluice-guard": {
+    label: "sluice guard(node:http)",
+    listen: async () => {
+      const { guard } = await import("sluice/server");
+      const server = createHttpServer(keepAlive, answer);
+      guard(server);
+      return await listenOnLoopback(server);
+    },
   },
   fastify: {
     label: "fastify",
