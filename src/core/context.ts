@@ -210,6 +210,11 @@ export interface RequestContext extends Context {
   end(code: ContextCode): void;
   /** Moves its deadline; contexts below that were bounded by it get the time too. */
   putOff(deadline: number): void;
+  /**
+   * Makes it the current one until the present callback of the runtime returns. For a caller who knows that the
+   * runtime puts its own back: `run` costs twice as much.
+   */
+  enter(): void;
   /** The request is over and nothing went wrong: what still runs in its context is left alone and keeps nothing alive. */
   release(): void;
 }
@@ -241,6 +246,10 @@ class ServedContext extends ScopedContext implements RequestContext {
 
   putOff(deadline: number): void {
     this.#requestScope.putOff(deadline);
+  }
+
+  enter(): void {
+    current.enterWith(this);
   }
 
   release(): void {

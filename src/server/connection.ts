@@ -11,12 +11,15 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
 import { Socket } from "node:net";
 import type { RequestContext } from "../core/context.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { now } from "../core/clock.ts";
 import { append, RingNode, unlink } from "../core/ring.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Place, RefuseReason } from "./accept.ts";
+import type { Carrier, Exchange } from "./exchange.ts";
+import type { StreamCarrier } from "./http2.ts";
 import { refuse, startLinger } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
@@ -40,19 +43,48 @@ export interface Deferred {
   readonly expectsContinue: boolean;
 }
 
+/** How a socket came. */
+interface Arrival {
+  readonly tls: boolean;
+  /** Why its requests are to be answered with 503, if they are. */
+  readonly refusal: RefuseReason | undefined;
+}
+
 /** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
 type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
 
-const stateOf: Readonly<Record<Phase, ConnectionState>> = {
-  handshake: "new",
-  new: "new",
-  header: "active",
-  exchange: "active",
-  idle: "idle",
-  upgraded: "upgraded",
-  closing: "active",
-  closed: "closed",
-};
+/** Spelled out, as below: a computed name is several times slower, and this is done for each request. */
+function stateOf(phase: Phase): ConnectionState {
+  switch (phase) {
+    case "handshake":
+    case "new":
+      return "new";
+    case "idle":
+    case "upgraded":
+    case "closed":
+      return phase;
+    default:
+      return "active";
+  }
+}
+
+function count(levels: ServerCore["levels"], state: ConnectionState, by: 1 | -1): void {
+  switch (state) {
+    case "new":
+      levels.new += by;
+      return;
+    case "active":
+      levels.active += by;
+      return;
+    case "idle":
+      levels.idle += by;
+      return;
+    case "upgraded":
+      levels.upgraded += by;
+      return;
+    case "closed":
+  }
+}
 
 class ConnectionTimer extends WheelTimer {
   readonly #connection: Connection;
@@ -90,7 +122,7 @@ function closeAfterAnswer(this: GuardedSocket): void {
  * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
  * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
  */
-export class Connection extends RingNode {
+export class Connection extends RingNode implements Carrier {
   /** The one that was accepted. */
   readonly raw: GuardedSocket;
   readonly acceptedAt: number = now();
@@ -99,16 +131,24 @@ export class Connection extends RingNode {
   /** Requests begun. */
   requests = 0;
   exchange: Exchange | undefined;
+  /** The exchanges of a session; `undefined` for HTTP/1. */
+  streams: Set<StreamCarrier> | undefined;
+  /** Why its requests are answered with 503, if they are. */
+  readonly refusal: RefuseReason | undefined;
   readonly #core: ServerCore;
   readonly #timer: ConnectionTimer;
   #phase: Phase;
+  #place: Place;
   #deferred: Deferred[] | undefined;
+  #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
 
-  constructor(core: ServerCore, raw: Socket, tls: boolean) {
+  constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
     this.#core = core;
+    this.refusal = refusal;
+    this.#place = refusal === undefined ? "admitted" : "refusing";
     this.raw = raw;
     this.socket = raw;
     this.#timer = new ConnectionTimer(this);
@@ -122,7 +162,7 @@ export class Connection extends RingNode {
   }
 
   get state(): ConnectionState {
-    return stateOf[this.#phase];
+    return stateOf(this.#phase);
   }
 
   get phase(): Phase {
@@ -137,8 +177,32 @@ export class Connection extends RingNode {
   secured(socket: GuardedSocket): void {
     this.socket = socket;
     socket[connectionKey] = this;
+    socket.on("close", onClose);
     this.#attend();
     this.#enter("new");
+  }
+
+  /** It speaks HTTP/2. */
+  startSession(session: ServerHttp2Session): void {
+    this.#session = session;
+    this.streams = new Set();
+  }
+
+  openStream(stream: StreamCarrier): void {
+    this.requests += 1;
+    this.streams?.add(stream);
+    if (!this.isClosing) this.#enter("exchange");
+  }
+
+  closeStream(stream: StreamCarrier): void {
+    this.streams?.delete(stream);
+    if (this.#phase === "exchange" && this.streams?.size === 0) this.#rest();
+  }
+
+  /** Lets what runs end, and begins nothing new: the other side is told. */
+  closeAfterwards(): void {
+    this.exchange?.closeAfterwards();
+    this.#session?.close();
   }
 
   /** A request's header is complete. */
@@ -158,11 +222,20 @@ export class Connection extends RingNode {
       // Its first byte was here long ago.
       this.#enter("header");
       this.#core.onTurn?.(this, next);
-    } else if (this.#core.closesIdle) {
-      this.close(this.#core.draining ? "drain" : "room");
     } else {
-      this.#enter("idle");
+      this.#rest();
     }
+  }
+
+  /** Nothing is in the works. */
+  #rest(): void {
+    const reason = this.#core.closesIdleFor;
+    if (reason === undefined) {
+      this.#enter("idle");
+      return;
+    }
+    if (reason === "room") this.#core.gate.promiseRoom();
+    this.close(reason);
   }
 
   /** Keeps a pipelined request until it is its turn. Too many in all, and the client that sends them is cut. */
@@ -180,10 +253,13 @@ export class Connection extends RingNode {
     return this.#deferred !== undefined && this.#deferred.length > 0;
   }
 
-  /** The user has it now; `context` ends with it. */
-  upgrade(context: RequestContext): void {
+  /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
+  upgrade(context: RequestContext): boolean {
+    if (!this.#core.gate.upgrade()) return false;
+    this.#place = "upgraded";
     this.#upgradeContext = context;
     this.#enter("upgraded");
+    return true;
   }
 
   /**
@@ -194,7 +270,8 @@ export class Connection extends RingNode {
     if (this.isClosing) return;
     this.#closeReason = reason;
     this.#enter("closing");
-    startLinger(this.socket);
+    if (this.#session === undefined) startLinger(this.socket);
+    else this.#session.close();
   }
 
   /** Ends it now: the other side sees a reset, and the kernel drops what it holds for it. */
@@ -202,6 +279,7 @@ export class Connection extends RingNode {
     if (this.#phase === "closed") return;
     this.#closeReason ??= reason;
     this.raw.resetAndDestroy();
+    this.#session?.destroy();
     this.socket.destroy();
   }
 
@@ -216,6 +294,21 @@ export class Connection extends RingNode {
 
   get wasUpgraded(): boolean {
     return this.#upgradeContext !== undefined;
+  }
+
+  announcedBytes(req: IncomingMessage): number {
+    const { headers } = req;
+    const length = headers["content-length"];
+    if (length !== undefined) return Number(length);
+    return headers["transfer-encoding"] === undefined ? 0 : Infinity;
+  }
+
+  armExchange(ms: number): void {
+    if (this.#phase === "exchange") this.#core.wheel.arm(this.#timer, ms);
+  }
+
+  get readBytes(): number {
+    return this.socket.bytesRead;
   }
 
   /** Bytes that the kernel has not taken yet, because the other side does not read. */
@@ -257,6 +350,8 @@ export class Connection extends RingNode {
         this.raw.destroy();
         return;
       case "exchange":
+        this.exchange?.onDeadline();
+        return;
       case "upgraded":
       case "closed":
     }
@@ -265,11 +360,14 @@ export class Connection extends RingNode {
   onClose(): void {
     if (this.#phase === "closed") return;
     this.#enter("closed");
+    this.exchange?.onClose();
+    for (const stream of this.streams ?? []) stream.exchange.onClose();
     this.#core.deferred -= this.#deferred?.length ?? 0;
     this.#deferred = undefined;
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
     this.#core.closed[this.#closeReason ?? "client"] += 1;
     this.#core.instruments.connectionDuration.record((now() - this.acceptedAt) / 1_000);
+    this.#core.gate.leave(this.#place, this.raw);
     this.#core.onLess?.();
   }
 
@@ -279,19 +377,20 @@ export class Connection extends RingNode {
   }
 
   #enter(phase: Phase): void {
-    const core = this.#core;
     const before = this.#phase;
-    const from = stateOf[before];
-    const to = stateOf[phase];
     this.#phase = phase;
-    if (from !== to) {
-      if (from !== "closed") core.levels[from] -= 1;
-      if (to !== "closed") core.levels[to] += 1;
-      unlink(this);
-      if (to !== "closed") append(to === "idle" ? core.idle : core.busy, this);
-    }
+    this.#move(stateOf(before), stateOf(phase));
     this.#arm(phase, before);
-    if (from !== to && core.events.listenerCount("connState") > 0) core.events.emit("connState", this.socket, to);
+  }
+
+  #move(from: ConnectionState, to: ConnectionState): void {
+    if (from === to) return;
+    const { levels, idle, busy, events } = this.#core;
+    count(levels, from, -1);
+    count(levels, to, 1);
+    unlink(this);
+    if (to !== "closed") append(to === "idle" ? idle : busy, this);
+    if (events.listenerCount("connState") > 0) events.emit("connState", this.socket, to);
   }
 
   #arm(phase: Phase, before: Phase): void {
@@ -301,6 +400,9 @@ export class Connection extends RingNode {
         wheel.arm(this.#timer, options.idleTimeout);
         return;
       case "exchange":
+        // Armed by the exchange, in a moment; streams have timers of their own.
+        if (this.streams !== undefined) wheel.cancel(this.#timer);
+        return;
       case "upgraded":
       case "closed":
         wheel.cancel(this.#timer);
@@ -322,8 +424,8 @@ export class Connection extends RingNode {
 }
 
 /** Takes a socket into the care of a new connection. */
-export function attend(core: ServerCore, raw: Socket, tls: boolean): Connection {
-  return new Connection(core, raw, tls);
+export function accept(core: ServerCore, raw: Socket, arrival: Arrival): Connection {
+  return new Connection(core, raw, arrival);
 }
 
 /** How long the other side may go on sending to a connection that is closing: Go has 500 ms, nginx 5 s. */

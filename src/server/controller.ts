@@ -6,11 +6,13 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { now } from "../core/clock.ts";
 import type { Context } from "../core/context.ts";
 import { background } from "../core/context.ts";
 import { parseDuration, type Duration } from "../core/options.ts";
 import { NotGuardedError } from "./errors.ts";
-import { exchangeKey, type Exchange } from "./exchange.ts";
+import { exchangeKey } from "./attend.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** The limits of one request. */
 export class ResponseController {
@@ -27,17 +29,19 @@ export class ResponseController {
 
   /** The request has to be read to its end within this time from now. Replaces `readTimeout`. */
   setReadDeadline(within: Duration): void {
-    this.#exchange.setReadDeadline(parseDuration(within));
+    this.#exchange.setDeadlines({ readBy: now() + parseDuration(within) });
   }
 
   /** The answer has to be out within this time from now. Replaces `writeTimeout`. */
   setWriteDeadline(within: Duration): void {
-    this.#exchange.setWriteDeadline(parseDuration(within));
+    this.#exchange.setDeadlines({ writeBy: now() + parseDuration(within) });
   }
 
   /** Moves all deadlines of this request, the handler's among them, later by this. */
   extend(by: Duration): void {
-    this.#exchange.extend(parseDuration(by));
+    const ms = parseDuration(by);
+    const { readBy, handleBy, writeBy } = this.#exchange.deadlines;
+    this.#exchange.setDeadlines({ readBy: readBy + ms, handleBy: handleBy + ms, writeBy: writeBy + ms });
   }
 
   /**
@@ -45,7 +49,7 @@ export class ResponseController {
    * the slowest rate, and does not count against the concurrency limit.
    */
   stream(): void {
-    this.#exchange.stream();
+    this.#exchange.setDeadlines({ handleBy: Infinity, writeBy: Infinity });
   }
 
   /** The pattern of the route, such as `/products/:id`, for the metrics. Never the path itself. */

@@ -61,10 +61,11 @@ export class Drain {
     const core = this.#core;
     const { settle, grace } = core.options.drain;
     const startedAt = now();
-    for (const connection of this.#busy()) connection.exchange?.closeAfterwards();
+    for (const connection of this.#busy()) connection.closeAfterwards();
     if (settle > 0 && this.#server.listening) await this.#sleep(settle);
     const stopped = this.#server.listening ? this.#stopListening() : Promise.resolve();
     core.closesIdle = true;
+    core.gate.drain();
     for (const connection of connectionsOf(core.idle)) connection.close("drain");
     let cut: readonly Connection[] = [];
     if (!(await this.#emptyWithin(grace))) {

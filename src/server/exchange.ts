@@ -1,25 +1,37 @@
 /**
  * One request and its answer: from the end of the request's header until the answer is out and the body read.
  *
- * Nothing is listened to and nothing is made per request beyond this object and its context. What happens to the
- * request and the response is learned from an own `emit` on both, a shared function: it is where Node tells its own
- * side of things, it survives frameworks that exchange the prototype (Express), and it is also what puts the listeners
- * into the request's context, since Node's parser calls them in that of the connection.
- *
- * The one timer of an exchange is armed for the earliest of its deadlines, once; nearly every request ends before.
+ * Nothing is listened to per request, and nothing is made but this object and its context. What happens to the request
+ * and the response is learned from a few own methods on both (`attend.ts`). The deadlines of an exchange share the one
+ * timer of its carrier, armed for the earliest of them, once; nearly every request ends before.
  */
 
-import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { context as currentContext, type RequestContext, type RequestOwner } from "../core/context.ts";
+import type { RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
-import { WheelTimer } from "../core/deadline-wheel.ts";
-import type { Connection } from "./connection.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
-import type { ServerCore } from "./server-core.ts";
+import { RateWatch } from "./rate-watch.ts";
+import type { CloseReason, ServerCore } from "./server-core.ts";
 
-/** Where a request and its response keep their exchange. */
-export const exchangeKey: unique symbol = Symbol("sluice.exchange");
+/** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
+export interface Carrier {
+  /** Bytes of body that a request's header has announced; `Infinity` when it only said that there will be some. */
+  announcedBytes(req: IncomingMessage): number;
+  /** Bytes read from the client so far. */
+  readonly readBytes: number;
+  /** Bytes that have left for the client. */
+  readonly sentBytes: number;
+  /** Bytes that wait because the client does not read. */
+  readonly unsentBytes: number;
+  /** Calls the exchange's `onDeadline` after `ms`. */
+  armExchange(ms: number): void;
+  /** Ends it so that the other side gets all that was written. */
+  close(reason: CloseReason): void;
+  /** Ends it now. */
+  cut(reason: CloseReason): void;
+  /** The exchange is over. */
+  endExchange(): void;
+}
 
 /** `waiting` for its place, `running` in the handler, `answered` but not read to its end, `over`. */
 type ExchangeState = "waiting" | "running" | "answered" | "over";
@@ -29,129 +41,89 @@ const maxUnreadBytes = 262_144;
 /** And for how long. */
 const maxUnreadMs = 2_000;
 
-/** A request or a response once an exchange has it. */
-interface Attended extends EventEmitter {
-  [exchangeKey]?: Exchange;
-}
+const shedMessages: Readonly<Record<ShedReason, string>> = {
+  concurrency: "Too many requests at once. Try again soon.",
+  event_loop: "The server is overloaded. Try again soon.",
+  memory: "The server is short of memory. Try again soon.",
+  deadline: "There was too little time left for this request.",
+  address: "Too many requests from this address.",
+  draining: "The server is going away. Try again.",
+};
 
-function callEmit(emitter: EventEmitter, event: string | symbol, args: unknown[]): boolean {
-  return EventEmitter.prototype.emit.call(emitter, event, ...args);
-}
-
-/** Calls the listeners in the request's context, if there are any and they are not in it already. */
-function emitWithin(exchange: Exchange, emitter: EventEmitter, event: string | symbol, args: unknown[]): boolean {
-  const { context } = exchange;
-  if (context === undefined || currentContext() === context) return callEmit(emitter, event, args);
-  return context.run(callEmit, emitter, event, args);
-}
-
-function emitOnRequest(this: Attended, event: string | symbol, ...args: unknown[]): boolean {
-  const exchange = this[exchangeKey];
-  if (exchange === undefined) return callEmit(this, event, args);
-  // `error` without a listener has to throw.
-  const heard = this.listenerCount(event) > 0 || event === "error";
-  const result = heard && emitWithin(exchange, this, event, args);
-  if (event === "end") exchange.onBodyEnd();
-  return result;
-}
-
-function emitOnResponse(this: Attended, event: string | symbol, ...args: unknown[]): boolean {
-  const exchange = this[exchangeKey];
-  if (exchange === undefined) return callEmit(this, event, args);
-  if (event === "close") exchange.onClose();
-  const listeners = this.listenerCount(event);
-  // Node's own listener is the first of `finish`, and needs no context.
-  const heard = event === "finish" ? listeners > 1 : listeners > 0 || event === "error";
-  const result = heard ? emitWithin(exchange, this, event, args) : listeners > 0 && callEmit(this, event, args);
-  if (event === "finish") exchange.onFinish();
-  return result;
-}
-
-/** Keeps a connection from being kept when more of an upload is left than will be read. */
-function writeHeadOfUpload(this: ServerResponse & Attended, ...args: unknown[]): unknown {
-  const exchange = this[exchangeKey];
-  if (exchange !== undefined && exchange.unreadBytes > maxUnreadBytes) this.shouldKeepAlive = false;
-  const writeHead: unknown = Reflect.get(Object.getPrototypeOf(this), "writeHead");
-  return typeof writeHead === "function" ? Reflect.apply(writeHead, this, args) : this;
-}
-
-/** Counts the bytes of a body whose length was not announced. */
-function pushChunk(this: IncomingMessage & Attended, chunk: Buffer | null): boolean {
-  const exchange = this[exchangeKey];
-  if (exchange !== undefined && chunk !== null && !exchange.takeChunk(chunk.length)) return true;
-  const push: unknown = Reflect.get(Object.getPrototypeOf(this), "push");
-  return typeof push === "function" && Reflect.apply(push, this, [chunk]) === true;
+/** Deadlines that were set for this request alone, as points in time. */
+interface OwnDeadlines {
+  readBy: number;
+  handleBy: number;
+  writeBy: number;
 }
 
 /**
- * Invariant: the timer is armed exactly in the states `running` and `answered`, and in `waiting` by the admission;
- * `over` is final. Only `#end` makes it so, and gives back what the exchange holds.
+ * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
+ * makes it so, and gives back what the exchange holds.
  */
-export class Exchange extends WheelTimer implements RequestOwner {
-  readonly connection: Connection;
+export class Exchange implements RequestOwner {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
+  /** Bytes of body that the header has announced; `Infinity` when it only said that there will be some. */
+  readonly announcedBytes: number;
   /** From the start on; `undefined` while it waits. */
   context: RequestContext | undefined;
+  /** What it is counted under beside others of its client, behind a trusted proxy. */
+  addressKey: string | undefined;
   /** For the metrics. */
   route: string | undefined;
   readonly #core: ServerCore;
-  /** Bytes that the header has announced; `Infinity` when it only said that there will be some, 0 without a body. */
-  readonly #bodyBytes: number;
+  readonly #carrier: Carrier;
   #state: ExchangeState = "waiting";
-  #readBy = Infinity;
-  #handleBy = Infinity;
-  #writeBy = Infinity;
+  #own: OwnDeadlines | undefined;
+  #rates: RateWatch | undefined;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
-  /** Bytes of a body of unknown length. */
+  /** Bytes that have come of a body of unknown length. */
   #chunkBytes = 0;
-  #bytesBefore = 0;
-  /** When the present look at the rates began, and the bytes there were then. */
-  #rateSince = 0;
-  #rateBytes = 0;
-  #wroteBytes = 0;
+  /** How many of them had come when the answer was complete. */
+  #chunksBefore = 0;
+  /** Bytes that had been read at the start; only of a request with a body. */
+  #readBefore = 0;
 
-  constructor(core: ServerCore, connection: Connection, req: IncomingMessage, res: ServerResponse) {
-    super();
+  constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse) {
     this.#core = core;
-    this.connection = connection;
+    this.#carrier = carrier;
     this.req = req;
     this.res = res;
-    this.#bodyBytes = announcedBytes(req);
+    this.announcedBytes = carrier.announcedBytes(req);
     core.inFlight += 1;
-    this.#attend();
   }
 
-  get state(): ExchangeState {
-    return this.#state;
+  get isOver(): boolean {
+    return this.#state === "over";
   }
 
   /** Bytes of the request that have been announced and not read. */
   get unreadBytes(): number {
-    if (this.req.complete || this.#bodyBytes === 0) return 0;
-    return this.#bodyBytes - (this.req.socket.bytesRead - this.#bytesBefore);
+    if (this.announcedBytes === 0 || this.req.complete) return 0;
+    return Math.max(this.announcedBytes - (this.#carrier.readBytes - this.#readBefore), 0);
   }
 
-  get announcedBytes(): number {
-    return this.#bodyBytes;
+  /** Bytes of body that have come in pieces of unknown number. */
+  get chunkBytes(): number {
+    return this.#chunkBytes;
   }
 
-  /** It has its place: from here on the handler's time runs. */
+  /** Whether so much of the request is unread that its connection is not worth keeping. */
+  get isFarFromRead(): boolean {
+    return this.unreadBytes > maxUnreadBytes;
+  }
+
+  /** It has its place: from here on its time runs. `deadline` is the caller's own. */
   start(deadline: number, traceparent: string | undefined): RequestContext {
-    const { options } = this.#core;
-    const at = now();
+    const { options, contexts } = this.#core;
     this.#state = "running";
-    this.#handleBy = at + options.handlerTimeout;
-    this.#writeBy = this.startedAt + options.writeTimeout;
-    this.#rateSince = at;
-    if (this.#bodyBytes > 0) {
-      this.#readBy = this.startedAt + options.readTimeout;
-      this.#rateBytes = this.req.socket.bytesRead;
-    }
-    this.#core.wheel.arm(this, this.#nextLook(at));
-    const context = this.#core.contexts.create(Math.min(this.#handleBy, deadline), this, traceparent);
+    if (this.announcedBytes > 0) this.#readBefore = this.#carrier.readBytes;
+    const handleBy = this.startedAt + options.handlerTimeout;
+    this.#carrier.armExchange(this.announcedBytes > 0 ? this.#core.firstLookWithBodyMs : this.#core.firstLookMs);
+    const context = contexts.create(deadline < handleBy ? deadline : handleBy, this, traceparent);
     this.context = context;
     return context;
   }
@@ -167,12 +139,12 @@ export class Exchange extends WheelTimer implements RequestOwner {
     this.answer(503, shedMessages[reason]);
   }
 
-  /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back: then it is cut. */
+  /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
   answer(status: number, message: string): void {
     const { res } = this;
-    if (this.#state === "waiting") this.#begin();
+    if (this.#state === "waiting") this.start(Infinity, undefined);
     if (res.headersSent || res.writableEnded) {
-      this.connection.cut("refused");
+      this.#carrier.cut("refused");
       return;
     }
     for (const name of res.getHeaderNames()) res.removeHeader(name);
@@ -190,7 +162,7 @@ export class Exchange extends WheelTimer implements RequestOwner {
   takeChunk(length: number): boolean {
     this.#chunkBytes += length;
     if (this.#state === "answered") {
-      if (this.#chunkBytes - this.#bytesBefore > maxUnreadBytes) this.connection.close("answered");
+      if (this.#chunkBytes > this.#chunksBefore + maxUnreadBytes) this.#carrier.close("answered");
       return true;
     }
     if (this.#chunkBytes <= this.#core.options.maxBodyBytes) return true;
@@ -203,156 +175,104 @@ export class Exchange extends WheelTimer implements RequestOwner {
     if (!this.res.headersSent) this.res.shouldKeepAlive = false;
   }
 
-  extend(byMs: number): void {
-    this.#readBy += byMs;
-    this.#writeBy += byMs;
-    this.#handleBy += byMs;
-    this.#changed();
+  /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
+  setDeadlines(deadlines: Partial<OwnDeadlines>): void {
+    if (this.#state !== "running") return;
+    const { readBy, handleBy, writeBy } = this.deadlines;
+    this.#own = { readBy, handleBy, writeBy, ...deadlines };
+    this.context?.putOff(this.res.headersSent ? this.#own.writeBy : this.#own.handleBy);
+    this.#carrier.armExchange(this.#nextLook(now()));
   }
 
-  setReadDeadline(inMs: number): void {
-    this.#readBy = now() + inMs;
-    this.#changed();
-  }
-
-  setWriteDeadline(inMs: number): void {
-    this.#writeBy = now() + inMs;
-    this.#changed();
-  }
-
-  /** It goes on for as long as its client stays: no handler's or writer's deadline. */
-  stream(): void {
-    this.#handleBy = Infinity;
-    this.#writeBy = Infinity;
-    this.#changed();
+  /** The deadlines in force, on the monotonic clock. */
+  get deadlines(): Readonly<OwnDeadlines> {
+    if (this.#own !== undefined) return this.#own;
+    const { readTimeout, handlerTimeout, writeTimeout } = this.#core.options;
+    const from = this.startedAt;
+    return { readBy: from + readTimeout, handleBy: from + handlerTimeout, writeBy: from + writeTimeout };
   }
 
   onBodyEnd(): void {
     if (this.#state === "answered") this.#end();
   }
 
+  /** The answer is complete, and with the kernel. */
   onFinish(): void {
     if (this.#state === "over") return;
     this.#record("");
-    if (this.req.complete) {
+    if (this.announcedBytes === 0 || this.req.complete) {
       this.#end();
       return;
     }
     this.#state = "answered";
-    this.#core.wheel.arm(this, maxUnreadMs);
-    this.#bytesBefore = this.#chunkBytes;
+    this.#chunksBefore = this.#chunkBytes;
+    this.#carrier.armExchange(maxUnreadMs);
     // Node throws away what nobody has begun to read, and leaves what somebody has.
     this.req.resume();
   }
 
-  /** The connection is closed, or the answer destroyed. */
+  /** The connection is closed, or the stream. */
   onClose(): void {
     if (this.#state === "over") return;
-    if (this.#state === "answered") {
-      this.#end();
-      return;
+    if (this.#state !== "answered") {
+      this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
+      this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
-    this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
-    this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     this.#end();
   }
 
   onDeadline(): void {
     const at = now();
+    if (this.#state === "over") return;
     if (this.#state === "answered") {
-      this.connection.close("answered");
+      this.#carrier.close("answered");
       return;
     }
     const failure = this.#findFailure(at);
-    if (failure === undefined) this.#core.wheel.arm(this, this.#nextLook(at));
+    if (failure === undefined) this.#carrier.armExchange(this.#nextLook(at));
     else this.#fail(failure);
   }
 
-  #attend(): void {
-    const req: Attended = this.req;
-    const res: Attended = this.res;
-    req[exchangeKey] = this;
-    res[exchangeKey] = this;
-    req.emit = emitOnRequest;
-    res.emit = emitOnResponse;
-    if (this.#bodyBytes === 0) return;
-    this.#bytesBefore = this.req.socket.bytesRead;
-    Reflect.set(res, "writeHead", writeHeadOfUpload);
-    if (this.#bodyBytes === Infinity) Reflect.set(req, "push", pushChunk);
-  }
-
-  /** An answer of ours to a request that never got its place is watched like any other. */
-  #begin(): void {
-    this.start(Infinity, undefined);
+  get #writeBy(): number {
+    return this.#own?.writeBy ?? this.startedAt + this.#core.options.writeTimeout;
   }
 
   #fail(failure: TimeoutKind): void {
     this.#core.instruments.timeouts.add(failure);
     this.#failure = failure;
-    switch (failure) {
-      case "handler":
-        this.context?.end("ERR_DEADLINE_EXCEEDED");
-        this.answer(503, "The answer took too long.");
-        this.#core.wheel.arm(this, this.#nextLook(now()));
-        return;
-      case "read":
-      case "read_rate":
-        if (this.res.headersSent) break;
-        this.context?.end("ERR_DEADLINE_EXCEEDED");
-        this.answer(408, "The body of the request took too long.");
-        this.#core.wheel.arm(this, maxUnreadMs);
-        return;
-      default:
+    const isOfHandler = failure === "handler";
+    if (!isOfHandler && (this.res.headersSent || (failure !== "read" && failure !== "read_rate"))) {
+      this.#carrier.cut("timeout");
+      return;
     }
-    this.connection.cut("timeout");
+    this.context?.end("ERR_DEADLINE_EXCEEDED");
+    if (isOfHandler) this.answer(503, "The answer took too long.");
+    else this.answer(408, "The body of the request took too long.");
+    this.#carrier.armExchange(maxUnreadMs);
   }
 
   #findFailure(at: number): TimeoutKind | undefined {
     const { res, req } = this;
-    if (at >= this.#writeBy) return "write";
-    if (at >= this.#handleBy && !res.headersSent) return "handler";
-    if (!req.complete && at >= this.#readBy) return "read";
-    return this.#findSlowness(at);
-  }
-
-  /** Looks at the rates, once in each grace. */
-  #findSlowness(at: number): TimeoutKind | undefined {
-    const { minRequestRate, minResponseRate } = this.#core.options;
-    const sinceMs = at - this.#rateSince;
-    const reads = !this.req.complete && minRequestRate.bytesPerSecond > 0;
-    const grace = reads ? minRequestRate.grace : minResponseRate.grace;
-    if (sinceMs < grace) return undefined;
-    const { socket } = this.req;
-    const read = socket.bytesRead - this.#rateBytes;
-    const sent = this.connection.sentBytes;
-    const wrote = sent - this.#wroteBytes;
-    this.#rateSince = at;
-    this.#rateBytes = socket.bytesRead;
-    this.#wroteBytes = sent;
-    const isReadLate = reads && !isHeldBack(this.req) && read < (minRequestRate.bytesPerSecond * sinceMs) / 1_000;
-    if (isReadLate) return "read_rate";
-    const isWriteLate = this.connection.unsentBytes > 0 && wrote < (minResponseRate.bytesPerSecond * sinceMs) / 1_000;
-    return isWriteLate ? "write_rate" : undefined;
+    const { readBy, handleBy, writeBy } = this.deadlines;
+    if (at >= writeBy) return "write";
+    if (this.#failure !== undefined) return this.res.writableFinished ? undefined : "write";
+    if (at >= handleBy && !res.headersSent) return "handler";
+    const reads = this.announcedBytes > 0 && !req.complete;
+    if (reads && at >= readBy) return "read";
+    this.#rates ??= new RateWatch(this.#core.options, this.startedAt, this.#readBefore);
+    return this.#rates.look(at, this.#carrier, reads ? req : undefined);
   }
 
   /** How long until the next deadline, or the next look at the rates. */
   #nextLook(at: number): number {
-    const { minRequestRate, minResponseRate } = this.#core.options;
     const { req, res } = this;
-    let next = this.#writeBy;
-    if (!res.headersSent) next = Math.min(next, this.#handleBy);
-    if (this.#bodyBytes > 0 && !req.complete) {
-      next = Math.min(next, this.#readBy);
-      if (minRequestRate.bytesPerSecond > 0) next = Math.min(next, this.#rateSince + minRequestRate.grace);
-    }
-    if (minResponseRate.bytesPerSecond > 0) next = Math.min(next, this.#rateSince + minResponseRate.grace);
+    const { readBy, handleBy, writeBy } = this.deadlines;
+    const reads = this.announcedBytes > 0 && !req.complete;
+    let next = writeBy;
+    if (!res.headersSent) next = Math.min(next, handleBy);
+    if (reads) next = Math.min(next, readBy);
+    next = Math.min(next, this.#rates?.nextAt(reads) ?? Infinity);
     return Math.max(next - at, 1);
-  }
-
-  #changed(): void {
-    if (this.#state !== "running") return;
-    this.context?.putOff(this.res.headersSent ? this.#writeBy : this.#handleBy);
-    this.#core.wheel.arm(this, this.#nextLook(now()));
   }
 
   #record(error: string): void {
@@ -367,31 +287,9 @@ export class Exchange extends WheelTimer implements RequestOwner {
 
   #end(): void {
     this.#state = "over";
-    this.#core.wheel.cancel(this);
     this.#core.inFlight -= 1;
+    if (this.addressKey !== undefined) this.#core.gate.perAddress.leave(this.addressKey);
     this.context?.release();
-    this.connection.endExchange();
-    this.#core.onLess?.();
+    this.#carrier.endExchange();
   }
-}
-
-const shedMessages: Readonly<Record<ShedReason, string>> = {
-  concurrency: "Too many requests at once. Try again soon.",
-  event_loop: "The server is overloaded. Try again soon.",
-  memory: "The server is short of memory. Try again soon.",
-  deadline: "There was too little time left for this request.",
-  address: "Too many requests from this address.",
-  draining: "The server is going away. Try again.",
-};
-
-function announcedBytes(req: IncomingMessage): number {
-  const { headers } = req;
-  const length = headers["content-length"];
-  if (length !== undefined) return Number(length);
-  return headers["transfer-encoding"] === undefined ? 0 : Infinity;
-}
-
-/** Whether it is the handler that does not read on. */
-function isHeldBack(req: IncomingMessage): boolean {
-  return req.readableLength >= req.readableHighWaterMark;
 }

@@ -7,14 +7,19 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { now } from "../core/clock.ts";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
-import { attend, connectionKey, type Connection, type Deferred, type GuardedSocket } from "./connection.ts";
+import type { AcceptHandler, RefuseReason } from "./accept.ts";
+import { attend, exchangeKey } from "./attend.ts";
+import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
+import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
 import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
@@ -42,16 +47,25 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
   return new Guard(server, resolveOptions<ServerOptions, ResolvedServerOptions>("Server", serverOptions, options));
 }
 
+/** How a request came. */
+interface Arrival {
+  readonly expectsContinue: boolean;
+  readonly refusal: RefuseReason | undefined;
+  /** Whether Node's parser has just called, and nothing of another request's is going on. */
+  readonly isFirst: boolean;
+}
+
 /** Header in which a caller that we trust no more than any other says how long it will wait. It can only shorten. */
 const remainingHeader = "x-request-timeout-ms";
 const traceparentPattern = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}(?:-.{0,100})?$/;
 
 /** Invariant: `server.emit` is ours, and everything that reaches a listener of the server has passed `#onEvent`. */
-class Guard implements Guarded {
+class Guard implements Guarded, AcceptHandler {
   readonly #server: GuardableServer;
   readonly #core: ServerCore;
   /** Reaches the listeners. */
   readonly #emit: Emit;
+  readonly #emitRequest: (req: IncomingMessage, res: ServerResponse) => boolean;
   readonly #isTls: boolean;
   readonly #drain: Drain;
   /** What clients are told: a second less than what holds. 0 tells them nothing. */
@@ -62,18 +76,19 @@ class Guard implements Guarded {
       throw new OptionError("guard", "must be called before listen(): connections it has not seen it cannot limit.");
     }
     this.#server = server;
-    this.#core = new ServerCore(options, server);
+    this.#core = new ServerCore(options, server, this);
     this.#isTls = "setSecureContext" in server;
     this.#keepAliveHintMs = options.idleTimeout === Infinity ? 0 : Math.max(options.idleTimeout - 1_000, 0);
     const emit: Emit = server.emit;
     this.#emit = (event, ...args) => Reflect.apply(emit, server, [event, ...args]);
+    this.#emitRequest = (req, res) => emit.call(server, "request", req, res);
     this.#drain = new Drain(
       this.#core,
       server,
       takeOverClose(server, () => void this.drain()),
     );
-    this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred);
-    observeServer(this.#core);
+    this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
+    observeServer(this.#core, () => server.address());
     takeOverListen(server, options.backlog);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
@@ -112,6 +127,11 @@ class Guard implements Guarded {
         return this.#onSecureConnection(args[0] as GuardedSocket);
       case "clientError":
         return this.#onClientError(args[0] as Error, args[1] as GuardedSocket);
+      case "session": {
+        const session = args[0] as ServerHttp2Session;
+        (session.socket as GuardedSocket)[connectionKey]?.startSession(session);
+        break;
+      }
       case "upgrade":
       case "connect":
         return this.#onUpgrade(event, args as [IncomingMessage, Duplex, Buffer]);
@@ -126,13 +146,30 @@ class Guard implements Guarded {
 
   #onConnection(socket: GuardedSocket): boolean {
     this.#core.instruments.accepted();
-    this.#admit(socket);
+    this.#core.gate.take(socket);
     return true;
   }
 
-  #admit(socket: GuardedSocket): void {
-    attend(this.#core, socket, this.#isTls);
+  onAdmit(socket: Socket): void {
+    accept(this.#core, socket, { tls: this.#isTls, refusal: undefined });
     this.#emit("connection", socket);
+  }
+
+  onRefuse(socket: Socket, reason: RefuseReason): void {
+    this.#core.instruments.rejected.add(reason);
+    accept(this.#core, socket, { tls: this.#isTls, refusal: reason });
+    this.#emit("connection", socket);
+  }
+
+  onDrop(): void {
+    this.#core.instruments.rejected.add("pending");
+  }
+
+  makeRoom(): boolean {
+    const oldest = this.#core.idle.ringNext;
+    if (!(oldest instanceof Connection)) return false;
+    oldest.close("room");
+    return true;
   }
 
   #onSecureConnection(socket: GuardedSocket): boolean {
@@ -142,40 +179,91 @@ class Guard implements Guarded {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    const socket: GuardedSocket | null = req.socket;
+    if (Object.hasOwn(req, exchangeKey)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    const ofHttp2 = isOfHttp2(req);
+    const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
     // Emitted by hand, as test tools do: there is nothing to guard.
     if (connection === undefined) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
     // Came after our FIN: whoever sent it is told by that that it was not served.
     if (connection.isClosing) return true;
+    if (ofHttp2) {
+      const { exchange } = new StreamCarrier(this.#core, connection, req, res);
+      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
+      return true;
+    }
     const deferred = { req, res, expectsContinue };
-    if (connection.exchange === undefined) this.#begin(connection, deferred);
+    if (connection.exchange === undefined) this.#begin(connection, deferred, true);
     else connection.defer(deferred);
     return true;
   }
 
-  #begin(connection: Connection, { req, res, expectsContinue }: Deferred): void {
+  #begin(connection: Connection, { req, res, expectsContinue }: Deferred, isFirst: boolean): void {
     const core = this.#core;
     const { options } = core;
     const exchange = new Exchange(core, connection, req, res);
+    attend(exchange);
     connection.startExchange(exchange);
-    if (core.draining || core.closesIdle || !options.keepAlive || connection.requests >= options.maxRequestsPerConn) {
+    if (
+      core.draining ||
+      core.gate.wantsRoom ||
+      connection.refusal !== undefined ||
+      !options.keepAlive ||
+      connection.requests >= options.maxRequestsPerConn
+    ) {
       res.shouldKeepAlive = false;
     }
     Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
+    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
+  }
+
+  /** Lets it in, or not. */
+  #decide(exchange: Exchange, how: Arrival): void {
+    const { options } = this.#core;
+    if (how.refusal !== undefined) {
+      exchange.answer(503, refusals[how.refusal]);
+      return;
+    }
+    if (!this.#countAddress(exchange)) {
+      exchange.shed("address");
+      return;
+    }
     if (exchange.announcedBytes > options.maxBodyBytes && exchange.announcedBytes !== Infinity) {
       exchange.answer(413, "The body is too large.");
       return;
     }
-    this.#run(exchange, expectsContinue);
+    this.#run(exchange, how);
   }
 
-  #run(exchange: Exchange, expectsContinue: boolean): void {
+  /** Behind a trusted proxy a connection is nobody's: there the requests of an address are counted. */
+  #countAddress(exchange: Exchange): boolean {
+    const { addresses, perAddress } = this.#core.gate;
+    if (!addresses.trustsProxies || perAddress.limit === Infinity) return true;
+    const { headers, socket } = exchange.req;
+    const peer = socket.remoteAddress;
+    if (peer === undefined || !addresses.isTrusted(peer)) return true;
+    const forwardedFor = headers["x-forwarded-for"];
+    const key = addresses.requestKeyOf(peer, Array.isArray(forwardedFor) ? forwardedFor.join(",") : forwardedFor);
+    if (key === undefined) return true;
+    if (!perAddress.tryEnter(key)) return false;
+    exchange.addressKey = key;
+    return true;
+  }
+
+  #run(exchange: Exchange, { expectsContinue, isFirst }: Arrival): void {
     const { req, res } = exchange;
     const context = exchange.start(readDeadline(req), readTraceparent(req));
-    const isOwnListener = expectsContinue && this.#server.listenerCount("checkContinue") === 1;
-    if (isOwnListener) res.writeContinue();
-    context.run(this.#emit, expectsContinue && !isOwnListener ? "checkContinue" : "request", req, res);
+    if (!expectsContinue) {
+      if (isFirst) {
+        // Node's parser is the caller, and puts its own scope back: there is no need to pay for that twice.
+        context.enter();
+        this.#emitRequest(req, res);
+      } else context.run(this.#emitRequest, req, res);
+      return;
+    }
+    const isHeard = this.#server.listenerCount("checkContinue") > 1;
+    if (!isHeard) res.writeContinue();
+    context.run(this.#emit, isHeard ? "checkContinue" : "request", req, res);
   }
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
@@ -190,23 +278,35 @@ class Guard implements Guarded {
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
     const [req] = args;
+    // A stream of HTTP/2: Node answers 405 itself if nobody listens.
+    if (isOfHttp2(req)) return this.#server.listenerCount("connect") > 1 && this.#emit(event, ...args);
     const connection = (req.socket as GuardedSocket)[connectionKey];
     if (connection === undefined) return this.#emit(event, ...args);
     if (event === "connect" && this.#server.listenerCount("connect") === 1) {
       connection.refuse(405, "CONNECT is not served here.");
       return true;
     }
-    if (this.#core.levels.upgraded >= this.#core.options.maxUpgradedConns) {
-      this.#core.instruments.rejected.add("upgraded");
-      connection.refuse(503, "Too many upgraded connections.");
+    if (connection.refusal !== undefined || this.#core.draining) {
+      connection.refuse(503, refusals[connection.refusal ?? "draining"]);
       return true;
     }
     const context = this.#core.contexts.create(Infinity, neverPutOff, readTraceparent(req));
-    connection.upgrade(context);
+    if (!connection.upgrade(context)) {
+      this.#core.instruments.rejected.add("upgraded");
+      connection.refuse(503, "Too many upgraded connections. Try again soon.");
+      return true;
+    }
     context.run(this.#emit, event, ...args);
     return true;
   }
 }
+
+const refusals: Readonly<Record<RefuseReason, string>> = {
+  max_connections: "Too many connections. Try again soon.",
+  pending_timeout: "Too many connections. Try again soon.",
+  address: "Too many connections from this address.",
+  draining: "The server is going away. Try again.",
+};
 
 const neverPutOff: RequestOwner = { reconsiderDeadline: (passed) => passed };
 

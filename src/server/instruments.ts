@@ -40,18 +40,8 @@ const maxRequestSeries = 2_000;
 /** Routes whose series are held. More than this are no patterns. */
 const maxRoutes = 500;
 
-const timeoutKinds = [
-  "tls",
-  "read_header",
-  "read",
-  "read_rate",
-  "handler",
-  "write",
-  "write_rate",
-  "idle",
-  "pending",
-] as const;
-const rejectReasons = ["max_connections", "address", "pending", "upgraded", "draining"] as const;
+const timeoutKinds = ["tls", "read_header", "read", "read_rate", "handler", "write", "write_rate", "idle"] as const;
+const rejectReasons = ["max_connections", "pending_timeout", "pending", "address", "upgraded", "draining"] as const;
 const shedReasons = ["concurrency", "event_loop", "memory", "deadline", "address", "draining"] as const;
 
 /** Which limit on time was reached. */

@@ -9,9 +9,10 @@ import { RequestContexts } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { Lifecycle } from "../core/lifecycle.ts";
 import { RingNode } from "../core/ring.ts";
+import { AcceptGate, type AcceptHandler } from "./accept.ts";
 import type { Connection, Deferred } from "./connection.ts";
 import { ServerInstruments } from "./instruments.ts";
-import type { ResolvedServerOptions } from "./server-options.ts";
+import type { ResolvedDataRate, ResolvedServerOptions } from "./server-options.ts";
 
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
@@ -32,11 +33,16 @@ export class ServerCore {
   readonly wheel: DeadlineWheel = new DeadlineWheel({ tickMs });
   readonly contexts: RequestContexts = new RequestContexts();
   readonly lifecycle: Lifecycle = new Lifecycle();
+  /** Which connections have a place. Its handler is the guard. */
+  readonly gate: AcceptGate;
   /** Idle connections, longest idle first. */
   readonly idle: RingNode = new RingNode();
   /** All others. */
   readonly busy: RingNode = new RingNode();
   readonly levels: Record<Exclude<ConnectionState, "closed">, number> = { new: 0, active: 0, idle: 0, upgraded: 0 };
+  /** When an exchange without a body first has to look at the clock, from its start. */
+  readonly firstLookMs: number;
+  readonly firstLookWithBodyMs: number;
   /** Where `connState`, `badRequest` and `lateWrite` are emitted. */
   readonly events: EventEmitter;
   /** Requests that handlers work on, or that wait to be worked on. */
@@ -45,7 +51,7 @@ export class ServerCore {
   deferred = 0;
   /** Begins a pipelined request, now that it is its turn. Set by the guard. */
   onTurn: ((connection: Connection, deferred: Deferred) => void) | undefined;
-  /** Whether connections are closed as soon as they are idle: others wait for their places, or the server goes away. */
+  /** Whether connections are closed as soon as they are idle, because the server goes away. */
   closesIdle = false;
   readonly closed: Record<CloseReason, number> = {
     client: 0,
@@ -60,14 +66,24 @@ export class ServerCore {
   /** Told each time a connection or an exchange ends: a drain waits for that. */
   onLess: (() => void) | undefined;
 
-  constructor(options: ResolvedServerOptions, events: EventEmitter) {
+  constructor(options: ResolvedServerOptions, events: EventEmitter, handler: AcceptHandler) {
     this.options = options;
     this.events = events;
+    this.gate = new AcceptGate(options, this.wheel, handler);
+    const { handlerTimeout, writeTimeout, readTimeout, minRequestRate, minResponseRate } = options;
+    this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookOf(minResponseRate));
+    this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookOf(minRequestRate));
     this.instruments = new ServerInstruments(options.registry, options.name);
   }
 
   get draining(): boolean {
     return this.lifecycle.state !== "serving";
+  }
+
+  /** Why a connection that falls idle now is closed instead, if it is. */
+  get closesIdleFor(): CloseReason | undefined {
+    if (this.closesIdle) return "drain";
+    return this.gate.wantsRoom ? "room" : undefined;
   }
 
   get mayDefer(): boolean {
@@ -78,4 +94,8 @@ export class ServerCore {
   get connections(): number {
     return this.levels.new + this.levels.active + this.levels.idle;
   }
+}
+
+function firstLookOf({ bytesPerSecond, grace }: ResolvedDataRate): number {
+  return bytesPerSecond > 0 ? grace : Infinity;
 }

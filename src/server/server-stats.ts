@@ -4,8 +4,10 @@
  * Every count is kept where its state changes; nothing here asks a connection anything.
  */
 
+import type { AddressInfo } from "node:net";
 import type { LifecycleState } from "../core/lifecycle.ts";
 import type { RejectReason, ShedReason, TimeoutKind } from "./instruments.ts";
+import { readListenQueue } from "./listen-queue.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** A server at one moment. Levels first, then totals since the start. */
@@ -26,6 +28,12 @@ export interface ServerStats {
   readonly inFlight: number;
   /** Pipelined requests that wait for the one before them. */
   readonly deferred: number;
+  /** Connections held until another one closes. */
+  readonly pending: number;
+  /** How long the first of them has waited, in milliseconds. */
+  readonly oldestPending: number;
+  /** Connections that are being told 503. */
+  readonly refusing: number;
   readonly limits: { readonly maxConns: number; readonly maxConnsPerIp: number; readonly maxUpgradedConns: number };
   readonly accepted: number;
   readonly closed: Readonly<Record<CloseReason, number>>;
@@ -46,6 +54,9 @@ export function describeServer(core: ServerCore): ServerStats {
     connections: Object.freeze({ ...levels }),
     inFlight: core.inFlight,
     deferred: core.deferred,
+    pending: core.gate.held,
+    oldestPending: core.gate.oldestHeldMs,
+    refusing: core.gate.refusing,
     limits: Object.freeze({ maxConns, maxConnsPerIp, maxUpgradedConns }),
     accepted: instruments.acceptedCount,
     closed: Object.freeze({ ...core.closed }),
@@ -59,7 +70,7 @@ export function describeServer(core: ServerCore): ServerStats {
 }
 
 /** Lets the gauges read the levels of this server; disposed of when it is gone. */
-export function observeServer(core: ServerCore): Disposable {
+export function observeServer(core: ServerCore, addressOf: () => AddressInfo | string | null): Disposable {
   const { instruments, levels, options } = core;
   const { name } = options;
   const stack = new DisposableStack();
@@ -70,11 +81,21 @@ export function observeServer(core: ServerCore): Disposable {
   );
   stack.use(instruments.active.observe((report) => report(core.inFlight, name)));
   stack.use(instruments.draining.observe((report) => report(core.draining ? 1 : 0, name)));
+  stack.use(instruments.pending.observe((report) => report(core.gate.held, name)));
   stack.use(
     instruments.limits.observe((report) => {
       report(options.maxConns, name, "total");
       report(options.maxConnsPerIp, name, "address");
       report(options.maxUpgradedConns, name, "upgraded");
+    }),
+  );
+  stack.use(
+    instruments.acceptQueue.observe((report) => {
+      const address = addressOf();
+      const queue = typeof address === "object" && address !== null ? readListenQueue(address) : undefined;
+      if (queue === undefined) return;
+      report(queue.length, name, "length");
+      report(queue.limit, name, "limit");
     }),
   );
   return stack;

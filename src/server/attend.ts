@@ -1,0 +1,158 @@
+/**
+ * The own methods that a request and a response get for as long as an exchange has them.
+ *
+ * They are shared functions and find their exchange by a symbol. They have to be own properties: a framework may
+ * exchange the prototype (Express does), and a guard takes servers whose classes it did not choose. Those that Node
+ * calls anyway, once for each answer, tell what happens at the price of a call; events would cost listeners.
+ *
+ * Listeners have to run in the context of their request, while Node emits most events in that of the connection. So the
+ * first listener of a request or response puts a method `emit` of its own on it, that changes over. Most have none.
+ */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { context as currentContext } from "../core/context.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Where a request and its response keep their exchange. */
+export const exchangeKey: unique symbol = Symbol("sluice.exchange");
+
+/** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
+interface AttendedRequest extends IncomingMessage {
+  [exchangeKey]?: Exchange;
+  /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
+  _dumpAndCloseReadable?: () => void;
+}
+
+interface AttendedResponse extends ServerResponse {
+  [exchangeKey]?: Exchange;
+}
+
+interface ParsedSocket extends Socket {
+  readonly parser?: { incoming: unknown } | null;
+}
+
+type Attended = AttendedRequest | AttendedResponse;
+type Method = (...args: never) => unknown;
+
+/** The methods that are set, and looked up where they are set over. By name: computed ones are several times slower. */
+interface Methods {
+  on: Method;
+  addListener: Method;
+  emit: Method;
+  push: Method;
+  writeHead: Method;
+  detachSocket: Method;
+  _dump: Method;
+}
+
+function methodsOf(object: Attended): Methods {
+  // What is set fits what Node calls; see the functions below.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return object as unknown as Methods;
+}
+
+/** The methods as they would be without ours. */
+function inherited(object: Attended): Methods {
+  // A request or response inherits from those of Node, whatever a framework has put between.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return Object.getPrototypeOf(object) as Methods;
+}
+
+/** Gives a request and its response what they need. */
+export function attend(exchange: Exchange): void {
+  const req: AttendedRequest = exchange.req;
+  const res: AttendedResponse = exchange.res;
+  req[exchangeKey] = exchange;
+  res[exchangeKey] = exchange;
+  const ofRequest = methodsOf(req);
+  const ofResponse = methodsOf(res);
+  ofRequest.on = addListener;
+  ofRequest.addListener = addListener;
+  ofResponse.on = addListener;
+  ofResponse.addListener = addListener;
+  ofResponse.detachSocket = detachSocket;
+  if (exchange.announcedBytes === 0) {
+    ofRequest._dump = closeQuietly;
+    return;
+  }
+  ofRequest.emit = emitOnRequest;
+  ofResponse.writeHead = writeHeadOfUpload;
+  if (exchange.announcedBytes === Infinity) ofRequest.push = pushChunk;
+}
+
+/** The same for a stream of HTTP/2, whose end its carrier learns from the stream. */
+export function attendStream(exchange: Exchange): void {
+  const req: AttendedRequest = exchange.req;
+  const res: AttendedResponse = exchange.res;
+  req[exchangeKey] = exchange;
+  res[exchangeKey] = exchange;
+  const ofRequest = methodsOf(req);
+  const ofResponse = methodsOf(res);
+  ofRequest.on = addListener;
+  ofRequest.addListener = addListener;
+  ofResponse.on = addListener;
+  ofResponse.addListener = addListener;
+  if (exchange.announcedBytes > 0) {
+    ofRequest.emit = emitOnRequest;
+    ofRequest.push = pushChunk;
+  }
+}
+
+/** From the first listener on, events are emitted in the context of the request. */
+function addListener(this: Attended, ...args: unknown[]): unknown {
+  if (!Object.hasOwn(this, "emit")) methodsOf(this).emit = emit;
+  return Reflect.apply(inherited(this).on, this, args);
+}
+
+function callEmit(emitter: Attended, args: unknown[]): boolean {
+  return Reflect.apply(inherited(emitter).emit, emitter, args) === true;
+}
+
+function emit(this: Attended, ...args: unknown[]): boolean {
+  const context = this[exchangeKey]?.context;
+  if (context === undefined || currentContext() === context) return callEmit(this, args);
+  return context.run(callEmit, this, args);
+}
+
+/** Of a request with a body. */
+function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
+  const result = Reflect.apply(emit, this, args);
+  if (args[0] === "end") this[exchangeKey]?.onBodyEnd();
+  return result;
+}
+
+/** Node calls it when the answer is complete and with the kernel. */
+function detachSocket(this: AttendedResponse, socket: Socket): void {
+  Reflect.apply(inherited(this).detachSocket, this, [socket]);
+  this[exchangeKey]?.onFinish();
+}
+
+/**
+ * Node calls it at the end of an answer whose request nobody has read, to have it read to its end, with an `end` and
+ * a `close`. Where nobody listens and there is no body, it is closed without that.
+ */
+function closeQuietly(this: AttendedRequest): void {
+  const parser = (this.socket as ParsedSocket | null)?.parser;
+  const isHeard = Object.hasOwn(this, "emit");
+  if (isHeard || !this.complete || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
+    Reflect.apply(inherited(this)._dump, this, []);
+    return;
+  }
+  this._dumpAndCloseReadable();
+  // Else the parser keeps the request until the next one comes (nodejs/node#9668).
+  parser.incoming = null;
+}
+
+/** Keeps a connection from being kept when more of an upload is left than will be read. */
+function writeHeadOfUpload(this: AttendedResponse, ...args: unknown[]): unknown {
+  if (this[exchangeKey]?.isFarFromRead === true) this.shouldKeepAlive = false;
+  return Reflect.apply(inherited(this).writeHead, this, args);
+}
+
+/** Counts the bytes of a body whose length was not announced. */
+function pushChunk(this: AttendedRequest, chunk: Buffer | null): boolean {
+  const exchange = this[exchangeKey];
+  if (exchange !== undefined && chunk !== null && !exchange.takeChunk(chunk.length)) return true;
+  return Reflect.apply(inherited(this).push, this, [chunk]) === true;
+}
