@@ -4,7 +4,7 @@
 
 /** The words and primitives that all parts share. */
 export { now, systemClock, turnNow, type Clock } from "./clock.ts";
-export { background, context, ContextError, contextKey, createContext, createRoot, outside, shutdown, traceparentKey, type Context, type ContextCode, type ContextKey, type ContextLimits, type OwnedContext, } from "./context.ts";
+export { background, context, ContextError, contextKey, createContext, createRoot, outside, RequestContexts, shutdown, traceparentKey, type Context, type ContextCode, type ContextKey, type ContextLimits, type OwnedContext, type RequestContext, type RequestOwner, } from "./context.ts";
 export { DeadlineWheel, WheelTimer, type DeadlineWheelOptions } from "./deadline-wheel.ts";
 export { OptionError, SluiceError } from "./errors.ts";
 export { connectionBounds, Counter, durationBounds, Gauge, Histogram, InstrumentError, instruments, queueBounds, Registry, type CollectedFamily, type Family, type GaugeFamily, type HistogramOptions, type HistogramSample, type Sample, } from "./instruments.ts";
@@ -53,6 +53,7 @@ export declare const systemClock: Clock;
  * travels by AsyncLocalStorage; passing it by hand works as well. It does not stop anything by itself: whoever waits
  * listens to it.
  */
+import type { ContextCode } from "./context-error.ts";
 import { type Duration } from "./options.ts";
 export { ContextError, type ContextCode } from "./context-error.ts";
 export { outside } from "./outside.ts";
@@ -97,7 +98,7 @@ export interface Context {
     /** This context with one value more. It is done when this one is and needs no disposal. */
     withValue<T>(key: ContextKey<T>, value: T): Context;
     /** Calls `fn` with this as the current {@link context}, also in everything `fn` awaits and starts. */
-    run<T>(fn: () => T): T;
+    run<T, Args extends readonly unknown[]>(fn: (...args: Args) => T, ...args: Args): T;
     /**
      * Calls `fn` once with the cause when the context is done, in the order of registration; on a fresh microtask if it
      * is done already. What `fn` throws becomes an uncaught exception. It runs in the async scope of whatever ended the
@@ -121,6 +122,33 @@ export declare function createContext(limits?: ContextLimits): OwnedContext;
  * root.
  */
 export declare function createRoot(): OwnedContext;
+/** Whoever serves the request of a context, and is asked when its deadline has passed. */
+export interface RequestOwner {
+    /** The deadline that holds now: the one that has passed, or a later one if it has become pointless. */
+    reconsiderDeadline(passed: number): number;
+}
+/** A request's context as its server holds it. */
+export interface RequestContext extends Context {
+    /** Ends it now, and all below it. Later calls do nothing. */
+    end(code: ContextCode): void;
+    /** Moves its deadline; contexts below that were bounded by it get the time too. */
+    putOff(deadline: number): void;
+    /**
+     * Makes it the current one until the present callback of the runtime returns. For a caller who knows that the
+     * runtime puts its own back: `run` costs twice as much.
+     */
+    enter(): void;
+    /** The request is over and nothing went wrong: what still runs in its context is left alone and keeps nothing alive. */
+    release(): void;
+}
+/** All requests of one server: what ends them together. Contexts detached from a request are not among them. */
+export declare class RequestContexts {
+    #private;
+    /** A context for one request, done at `deadline` unless `owner` puts it off. */
+    create(deadline: number, owner: RequestOwner, traceparent: string | undefined): RequestContext;
+    /** Ends all that are not released; further ones can be made. */
+    endAll(code: ContextCode): void;
+}
 /** Ends every context there is, those detached included. The background itself stays usable. */
 export declare function shutdown(cause?: unknown): void;
 /** A new key for `withValue`. */

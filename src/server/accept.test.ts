@@ -207,20 +207,63 @@ test("closing closes what is held", async () => {
   assert.deepEqual([second.text, second.error, guard.gate.held, guard.gate.armed], ["", undefined, 0, false]);
 });
 
+test("each of those held asks for room in its turn", async () => {
+  await using guard = await GatedServer.holding(openGate({ maxConns: 2 }));
+  const clients: WireClient[] = [];
+  for (let index = 0; index < 4; index += 1) {
+    clients.push(WireClient.to(guard.port, request));
+    await until(() => guard.gate.admitted + guard.gate.held === index + 1);
+  }
+  await until(() => guard.handling.length === 2);
+  guard.handling[0]?.end("ok");
+  await until(() => guard.handling.length === 3);
+  guard.handling[1]?.end("ok");
+  await until(() => guard.handling.length === 4);
+  assert.deepEqual(
+    clients.map(({ ended }) => ended),
+    [true, true, false, false],
+  );
+  for (const client of clients) client[Symbol.dispose]();
+});
+
+test("a held socket takes a bounded piece of memory, however much its client sends", async () => {
+  await using guard = await GatedServer.holding(openGate({ maxConns: 1 }));
+  using _first = WireClient.to(guard.port, request);
+  await until(() => guard.handling.length === 1);
+  const before = process.memoryUsage().arrayBuffers;
+  const body = Buffer.alloc(1_000_000);
+  const clients = Array.from({ length: 50 }, () => WireClient.to(guard.port));
+  for (const { socket } of clients) socket.write(body);
+  await until(() => guard.gate.held === 50);
+  let bytes = -1;
+  // Until nothing more moves.
+  while (bytes !== process.memoryUsage().arrayBuffers) {
+    bytes = process.memoryUsage().arrayBuffers;
+    await sleep(50);
+  }
+
+  // 16 KiB of ours, and behind them a stream of 64 KiB that may take one read of 64 KiB more; the body itself once.
+  const most = 50 * (16 + 64 + 64) * 1_024 + body.length;
+  assert.ok(bytes - before < most, `${(bytes - before) / 50} bytes each`);
+  for (const client of clients) client[Symbol.dispose]();
+});
+
 test("a connection is admitted in its own async scope, not in that of the request that made room", async () => {
   const store = new AsyncLocalStorage<string>();
   const seen: (string | undefined)[] = [];
   const server = createServer((req, res) => {
     seen.push(store.getStore());
-    store.run("of a request", () => {
-      req.socket.on("close", () => void store.getStore());
-      setImmediate(() => res.end("ok", () => req.socket.destroy()));
-    });
+    store.run("of a request", () => guard.upgrade(req.socket));
+    res.end("ok");
   });
   await using guard = await new GatedServer(server, openGate({ maxConns: 1 })).listen();
-  const clients = Array.from({ length: 4 }, () => WireClient.to(guard.port, request));
-  await until(() => clients.every((client) => client.ended));
-  assert.deepEqual(seen, [undefined, undefined, undefined, undefined]);
+  using first = WireClient.to(guard.port);
+  await until(() => guard.gate.admitted === 1);
+  using second = WireClient.to(guard.port, request);
+  await until(() => guard.gate.held === 1);
+  first.socket.write(request);
+  await until(() => second.answers === 1);
+  assert.deepEqual(seen, [undefined, undefined]);
 });
 
 test("a thousand held sockets whose connections close at once do not deepen the stack", async () => {

@@ -20,7 +20,8 @@ import { append, RingNode, unlink } from "../core/ring.ts";
 import type { Place, RefuseReason } from "./accept.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
-import { refuse, startLinger } from "./refusal.ts";
+import type { BadRequest } from "./bad-request.ts";
+import { endAfterAnswer, refuse, startLinger, type Refusal } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
 /** Where a socket keeps its connection. */
@@ -284,12 +285,20 @@ export class Connection extends RingNode implements Carrier {
   }
 
   /** Answers without a request or response object, and closes. */
-  refuse(status: number, message: string): void {
+  refuse({ status, message }: Pick<Refusal, "status" | "message">): void {
     if (this.isClosing) return;
-    this.#closeReason = "refused";
     const { socket } = this;
+    this.#closeReason = "refused";
     this.#enter("closing");
     refuse(socket, { status, message, retryAfterMs: this.#core.options.retryAfter });
+  }
+
+  /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
+  refuseInput(bad: BadRequest): void {
+    const { exchange } = this;
+    if (exchange === undefined) this.refuse(bad);
+    else if (!exchange.req.complete) exchange.refuse(bad);
+    else if (!endAfterAnswer(this.socket)) this.close("refused");
   }
 
   get wasUpgraded(): boolean {
@@ -339,7 +348,7 @@ export class Connection extends RingNode implements Carrier {
         return;
       case "header":
         this.#core.instruments.timeouts.add("read_header");
-        this.refuse(408, "The request's header took too long.");
+        this.refuse({ status: 408, message: "The header of the request took too long." });
         return;
       case "idle":
         this.#core.instruments.timeouts.add("idle");

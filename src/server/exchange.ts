@@ -9,6 +9,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
+import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
@@ -137,6 +138,12 @@ export class Exchange implements RequestOwner {
   shed(reason: ShedReason): void {
     this.#core.instruments.shed.add(reason);
     this.answer(503, shedMessages[reason]);
+  }
+
+  /** Refuses a request that is wrong. */
+  refuse(bad: BadRequest): void {
+    if (bad.close) this.res.shouldKeepAlive = false;
+    this.answer(bad.status, bad.message);
   }
 
   /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */

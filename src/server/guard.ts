@@ -16,11 +16,19 @@ import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
 import type { AcceptHandler, RefuseReason } from "./accept.ts";
 import { attend, exchangeKey } from "./attend.ts";
+import {
+  describeClientError,
+  eventOfClientError,
+  eventOfRequest,
+  type BadRequest,
+  type BadRequestEvent,
+} from "./bad-request.ts";
 import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
+import { checkRequest, checkUpgrade } from "./strict-request.ts";
 import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
 import { describeServer, observeServer, type ServerStats } from "./server-stats.ts";
@@ -68,6 +76,8 @@ class Guard implements Guarded, AcceptHandler {
   readonly #emitRequest: (req: IncomingMessage, res: ServerResponse) => boolean;
   readonly #isTls: boolean;
   readonly #drain: Drain;
+  /** While it listens, its levels are among the metrics. */
+  #observed: Disposable | undefined;
   /** What clients are told: a second less than what holds. 0 tells them nothing. */
   readonly #keepAliveHintMs: number;
 
@@ -88,7 +98,6 @@ class Guard implements Guarded, AcceptHandler {
       takeOverClose(server, () => void this.drain()),
     );
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
-    observeServer(this.#core, () => server.address());
     takeOverListen(server, options.backlog);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
@@ -135,7 +144,12 @@ class Guard implements Guarded, AcceptHandler {
       case "upgrade":
       case "connect":
         return this.#onUpgrade(event, args as [IncomingMessage, Duplex, Buffer]);
+      case "close":
+        this.#observed?.[Symbol.dispose]();
+        this.#observed = undefined;
+        break;
       case "listening":
+        this.#observed ??= observeServer(this.#core, () => this.#server.address());
         takeOverTimers(this.#server, this.#core.options);
         break;
       default:
@@ -220,6 +234,12 @@ class Guard implements Guarded, AcceptHandler {
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
+    const bad = checkRequest(exchange.req, options.maxHeaders);
+    if (bad !== undefined) {
+      this.#tellBad(bad, eventOfRequest(bad, exchange.req));
+      exchange.refuse(bad);
+      return;
+    }
     if (how.refusal !== undefined) {
       exchange.answer(503, refusals[how.refusal]);
       return;
@@ -268,12 +288,20 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
+    const bad = describeClientError(error);
+    if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
+    // Whoever listens answers.
     if (connection === undefined || this.#server.listenerCount("clientError") > 0) {
       return this.#emit("clientError", error, socket);
     }
-    if (connection.exchange === undefined) connection.refuse(400, "Bad request.");
-    else connection.exchange.answer(400, "Bad request.");
+    if (bad === undefined) socket.destroy();
+    else connection.refuseInput(bad);
     return true;
+  }
+
+  #tellBad(bad: BadRequest, event: BadRequestEvent): void {
+    this.#core.instruments.badRequest(bad.reason);
+    if (this.#server.listenerCount("badRequest") > 0) this.#emit("badRequest", event);
   }
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
@@ -283,17 +311,23 @@ class Guard implements Guarded, AcceptHandler {
     const connection = (req.socket as GuardedSocket)[connectionKey];
     if (connection === undefined) return this.#emit(event, ...args);
     if (event === "connect" && this.#server.listenerCount("connect") === 1) {
-      connection.refuse(405, "CONNECT is not served here.");
+      connection.refuse({ status: 405, message: "CONNECT is not served here." });
+      return true;
+    }
+    const bad = checkUpgrade(req, this.#core.options.maxHeaders);
+    if (bad !== undefined) {
+      this.#tellBad(bad, eventOfRequest(bad, req));
+      connection.refuse(bad);
       return true;
     }
     if (connection.refusal !== undefined || this.#core.draining) {
-      connection.refuse(503, refusals[connection.refusal ?? "draining"]);
+      connection.refuse({ status: 503, message: refusals[connection.refusal ?? "draining"] });
       return true;
     }
     const context = this.#core.contexts.create(Infinity, neverPutOff, readTraceparent(req));
     if (!connection.upgrade(context)) {
       this.#core.instruments.rejected.add("upgraded");
-      connection.refuse(503, "Too many upgraded connections. Try again soon.");
+      connection.refuse({ status: 503, message: "Too many upgraded connections. Try again soon." });
       return true;
     }
     context.run(this.#emit, event, ...args);

@@ -1,16 +1,122 @@
-/** interim */
-import type { Socket } from "node:net";
-export function startLinger(socket: Socket): void {
-  socket.end();
-  socket.resume();
+/**
+ * Answers on a connection that is about to be closed, so that the client reads the answer and not a reset.
+ *
+ * Closing a socket while its peer still sends makes the kernel answer with a reset, and the reset overtakes what was
+ * written before: the client of an upload that is too large sees ECONNRESET, and not the 413. So an answer is followed
+ * by FIN, and what still comes is read and thrown away until the peer closes too (RFC 9112 9.6). That costs time and
+ * nothing else, and the time is bounded by whoever calls.
+ *
+ * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
+ */
+
+import { ServerResponse, STATUS_CODES } from "node:http";
+import { Socket } from "node:net";
+
+/** What a client is told instead of an answer. */
+export interface Refusal {
+  readonly status: number;
+  /** One sentence, for people. */
+  readonly message: string;
+  /** For the `Retry-After` of a 503. */
+  readonly retryAfterMs?: number;
 }
-export function refuse(
-  socket: Socket,
-  answer: { readonly status: number; readonly message: string; readonly retryAfterMs: number },
-): void {
-  if (socket.writable)
-    socket.write(
-      `HTTP/1.1 ${answer.status} X\r\nConnection: close\r\nContent-Length: ${answer.message.length}\r\n\r\n${answer.message}`,
-    );
+
+function ignore(): void {}
+
+/**
+ * Reads what still comes on a connection and throws it away. HTTP sees none of it any more, except for the end.
+ *
+ * A handler that is still reading the request gets nothing more of it, and hears of that when the connection closes.
+ */
+export function discardInput(socket: Socket): void {
+  // Node's own listener feeds the parser. While it reads by itself, below JavaScript, there are no such events; that
+  // ends when somebody asks for them: http replaces `on` for that (`socketListenerWrap` in _http_server.js).
+  socket.removeAllListeners("data");
+  socket.on("data", ignore);
+  // It may stand still for a handler that did not read on. The stream believes that it reads, since the parser did.
+  socket.resume();
+  if (!socket.destroyed) socket._read(0);
+}
+
+/**
+ * Ends a connection when what was written to it has gone out, and reads on. Both sides closed, it is gone by itself;
+ * whoever calls destroys it when that takes too long. Takes the place of `socket.destroySoon`, which http calls after
+ * the last answer.
+ */
+export function startLinger(socket: Socket): void {
+  discardInput(socket);
+  socket.end();
+}
+
+/** A whole answer, as it goes over the wire. */
+function wireFormat({ status, message, retryAfterMs }: Refusal): string {
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}`,
+    `Date: ${new Date().toUTCString()}`,
+    "Content-Type: text/plain; charset=utf-8",
+    `Content-Length: ${Buffer.byteLength(message) + 1}`,
+    "Connection: close",
+  ];
+  if (status === 503 && retryAfterMs !== undefined) lines.push(`Retry-After: ${Math.ceil(retryAfterMs / 1_000)}`);
+  return `${lines.join("\r\n")}\r\n\r\n${message}\n`;
+}
+
+/** The response that http lets write on this socket now. */
+function currentAnswer(socket: Socket): ServerResponse | undefined {
+  const answer: unknown = Reflect.get(socket, "_httpMessage");
+  return answer instanceof ServerResponse ? answer : undefined;
+}
+
+/**
+ * Answers on the socket itself, behind the back of a handler if there is one, and begins to close it.
+ *
+ * A response that has sent nothing loses its socket; for its handler it is as if the client had left. One that has
+ * begun cannot be taken back: then the connection is cut, so that nobody takes the half for the whole. `false` then,
+ * and when there is nobody to write to.
+ */
+export function refuse(socket: Socket, refusal: Refusal): boolean {
+  const answer = currentAnswer(socket);
+  if (answer !== undefined) {
+    if (Reflect.get(answer, "_headerSent") === true) {
+      socket.destroy();
+      return false;
+    }
+    answer.detachSocket(socket);
+    answer.destroy();
+  }
+  const isOpen = socket.writable;
+  if (isOpen) socket.write(wireFormat(refusal));
   startLinger(socket);
+  return isOpen;
+}
+
+/**
+ * Stops reading requests from a connection whose input makes no sense, if it owes the answer to one that came whole.
+ *
+ * Answers go in the order of requests, so that one is finished, and is the last: what is wrong came after it and gets
+ * none. `false` when no answer is due; then it is the current request that is wrong, and can be refused.
+ */
+export function endAfterAnswer(socket: Socket): boolean {
+  const answer = currentAnswer(socket);
+  if (answer?.req.complete !== true) return false;
+  discardInput(socket);
+  answer.shouldKeepAlive = false;
+  // Too late for the header, this still makes http close the connection after the answer.
+  Reflect.set(answer, "_last", true);
+  return true;
+}
+
+/**
+ * Answers a client that spoke plain HTTP on a TLS port in plain HTTP: otherwise all it sees is a broken connection.
+ *
+ * Node destroys the TLS socket before it tells of the error, and closes the one below it a moment later. In between
+ * there is time for one write, and none to linger.
+ */
+export function refusePlainHttp(tlsSocket: Socket, refusal: Refusal): boolean {
+  const socket: unknown = Reflect.get(tlsSocket, "_parent");
+  // Nothing in plain text may ever get into a connection whose handshake was done.
+  if (!tlsSocket.destroyed || Reflect.get(tlsSocket, "_secureEstablished") !== false) return false;
+  if (!(socket instanceof Socket) || !socket.writable) return false;
+  socket.write(wireFormat(refusal));
+  return true;
 }

@@ -102,6 +102,7 @@ export interface ConcurrencyOptions {
    * important, latest one is shed. Must not throw.
    *
    * @default all alike
+   * @range 0 to 9
    */
   readonly priority?: (req: IncomingMessage) => number;
   /**

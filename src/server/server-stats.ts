@@ -92,7 +92,8 @@ export function observeServer(core: ServerCore, addressOf: () => AddressInfo | s
   stack.use(
     instruments.acceptQueue.observe((report) => {
       const address = addressOf();
-      const queue = typeof address === "object" && address !== null ? readListenQueue(address) : undefined;
+      const queue =
+        typeof address === "object" && address !== null ? readListenQueue(address, options.backlog) : undefined;
       if (queue === undefined) return;
       report(queue.length, name, "length");
       report(queue.limit, name, "limit");

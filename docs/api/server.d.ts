@@ -1,0 +1,1239 @@
+// The interface of sluice/server, printed by `npm run api`. Do not edit.
+
+// server/index.d.ts
+
+/** A server that no client can hold, no overload takes down, and no deploy cuts. */
+export { controller, type ResponseController } from "./controller.ts";
+export { type DrainReport } from "./drain.ts";
+export { NotGuardedError } from "./errors.ts";
+export { guard, type Guarded } from "./guard.ts";
+export { type RejectReason, type ShedReason, type TimeoutKind } from "./instruments.ts";
+export { type CloseReason, type ConnectionState } from "./server-core.ts";
+export { type ConcurrencyOptions, type DataRateOptions, type DrainOptions, type ServerOptions, } from "./server-options.ts";
+export { type ServerStats } from "./server-stats.ts";
+export { type GuardableServer } from "./take-over.ts";
+export { createServer, type Handler, type ServerKind } from "./server.ts";
+
+// server/controller.d.ts
+
+/**
+ * What a handler may say about its own request: Go's `ResponseController`.
+ *
+ * The limits of the server hold for the usual request. An upload of a gigabyte or a stream that lives for hours says so
+ * here, for itself, and nothing else becomes laxer.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Context } from "../core/context.ts";
+import { type Duration } from "../core/options.ts";
+import type { Exchange } from "./exchange.ts";
+/** The limits of one request. */
+export declare class ResponseController {
+    #private;
+    constructor(exchange: Exchange);
+    /** The context of the request. */
+    get context(): Context;
+    /** The request has to be read to its end within this time from now. Replaces `readTimeout`. */
+    setReadDeadline(within: Duration): void;
+    /** The answer has to be out within this time from now. Replaces `writeTimeout`. */
+    setWriteDeadline(within: Duration): void;
+    /** Moves all deadlines of this request, the handler's among them, later by this. */
+    extend(by: Duration): void;
+    /**
+     * This answer goes on for as long as its client stays: an event stream, a long poll. It has no more deadlines but
+     * the slowest rate, and does not count against the concurrency limit.
+     */
+    stream(): void;
+    /** The pattern of the route, such as `/products/:id`, for the metrics. Never the path itself. */
+    setRoute(pattern: string): void;
+}
+/** @throws NotGuardedError if the response is not one of a guarded server. */
+export declare function controller(res: ServerResponse | IncomingMessage): ResponseController;
+
+// server/drain.d.ts
+
+/**
+ * How a server goes away without losing a request.
+ *
+ * The order is everything. First it only says so: readiness turns, and each answer carries `Connection: close`, so that
+ * whoever sends requests here moves on by itself, while new connections are still served. Only then the listener is
+ * closed and idle connections with it; what is in flight ends in its own time, up to the grace. Node's own `close()`
+ * does the last step first, keeps answering with `keep-alive`, and has no end.
+ */
+import type { Server } from "node:net";
+import type { ServerCore } from "./server-core.ts";
+/** How a drain went. Times in milliseconds. */
+export interface DrainReport {
+    readonly tookMs: number;
+    /** Connections that were still open at the end of the grace, and were cut. */
+    readonly cut: number;
+    /** Upgraded ones among them. */
+    readonly cutUpgraded: number;
+}
+export declare class Drain {
+    #private;
+    constructor(core: ServerCore, server: Pick<Server, "listening" | "close">, stopListening: () => Promise<void>);
+    run(): Promise<DrainReport>;
+}
+
+// server/errors.d.ts
+
+/** What can go wrong with the server itself; what goes wrong with a request is an answer, not an error. */
+import { SluiceError } from "../core/errors.ts";
+/** Something that only a guarded server can do was asked of another one. */
+export declare class NotGuardedError extends SluiceError {
+    readonly code = "ERR_NOT_GUARDED";
+}
+
+// server/guard.d.ts
+
+/**
+ * Puts limits on a server that exists already: `http`, `https` or `http2`, whatever framework is on it.
+ *
+ * An own `emit` on the server stands between Node and the listeners. Everything that Node's server does it does by
+ * emitting, so that nothing is patched, no prototype is touched, and a framework that looks at the server sees the
+ * one that it made. What is refused is never emitted.
+ */
+import { type DrainReport } from "./drain.ts";
+import { type GuardableServer } from "./take-over.ts";
+import { type ServerOptions } from "./server-options.ts";
+import { type ServerStats } from "./server-stats.ts";
+/** What a guard adds to a server. */
+export interface Guarded {
+    /** Whether it is going away: readiness probes answer 503 then. */
+    readonly draining: boolean;
+    /**
+     * Goes away without losing a request: see `ServerOptions.drain` for the steps. A later call gets the first one's
+     * promise.
+     */
+    drain(): Promise<DrainReport>;
+    /** Calls `fn` once when draining begins: for streams, which have to be told. */
+    onDrain(fn: () => void): Disposable;
+    /** What it looks like now: immutable plain numbers, limits beside levels. */
+    stats(): ServerStats;
+}
+/** Guards `server`, which must not listen yet. */
+export declare function guard(server: GuardableServer, options?: ServerOptions): Guarded;
+
+// server/instruments.d.ts
+
+/**
+ * The instruments of a server, by the names of OpenTelemetry's HTTP conventions in Prometheus' form, and Kestrel's
+ * where those have none.
+ *
+ * A request is counted at its end, whatever the end was; its duration runs from the end of its header to the last byte
+ * handed to the kernel, or to the moment when its client left. The client's `Host` is no label: whoever sends requests
+ * could make a series of each. Routes come only as patterns, from the user. What is a level is read when somebody
+ * collects, so it costs a request nothing.
+ */
+import { type Counter, type GaugeFamily, type Histogram, type Registry } from "../core/instruments.ts";
+declare const timeoutKinds: readonly ["tls", "read_header", "read", "read_rate", "handler", "write", "write_rate", "idle"];
+declare const rejectReasons: readonly ["max_connections", "pending_timeout", "pending", "address", "upgraded", "draining"];
+declare const shedReasons: readonly ["concurrency", "event_loop", "memory", "deadline", "address", "draining"];
+/** Which limit on time was reached. */
+export type TimeoutKind = (typeof timeoutKinds)[number];
+/** Why a connection got no place. */
+export type RejectReason = (typeof rejectReasons)[number];
+/** Why a request got no place. */
+export type ShedReason = (typeof shedReasons)[number];
+/** The counts of one kind of event of one server, and the counters that they are also found in. */
+declare class Tally<Kind extends string> {
+    #private;
+    constructor(kinds: readonly Kind[], counterOf: (kind: Kind) => Counter);
+    add(kind: Kind): void;
+    /** A copy. */
+    read(): Readonly<Record<Kind, number>>;
+}
+/** A request that has ended without an answer, or with half of one. */
+export interface Failure {
+    readonly method: string;
+    /** 0 if the answer had not begun. */
+    readonly status: number;
+    readonly route: string;
+    readonly error: string;
+    readonly durationMs: number;
+}
+/** All families of one server, and the series that its requests touch. */
+export declare class ServerInstruments {
+    #private;
+    badRequestCount: number;
+    lateWriteCount: number;
+    requestCount: number;
+    acceptedCount: number;
+    readonly connectionDuration: Histogram;
+    readonly queueTime: Histogram;
+    readonly active: GaugeFamily;
+    readonly connections: GaugeFamily;
+    readonly limits: GaugeFamily;
+    readonly queued: GaugeFamily;
+    readonly pending: GaugeFamily;
+    readonly concurrencyLimit: GaugeFamily;
+    readonly draining: GaugeFamily;
+    readonly acceptQueue: GaugeFamily;
+    readonly rejected: Tally<RejectReason>;
+    readonly timeouts: Tally<TimeoutKind>;
+    readonly shed: Tally<ShedReason>;
+    constructor(registry: Registry, name: string);
+    accepted(): void;
+    /** A request has been answered. */
+    finished(method: string, status: number, route: string, durationMs: number): void;
+    /** A request has ended without an answer, or with half of one. */
+    failed({ method, status, route, error, durationMs }: Failure): void;
+    badRequest(reason: string): void;
+    lateWrite(method: string): void;
+}
+export {};
+
+// server/server-core.d.ts
+
+/**
+ * What the connections and exchanges of one server share: its options, its clock of deadlines, its rings and levels.
+ *
+ * It is only the place where they meet; who does what stands in `connection.ts`, `exchange.ts` and `guard.ts`.
+ */
+import type { EventEmitter } from "node:events";
+import { RequestContexts } from "../core/context.ts";
+import { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { Lifecycle } from "../core/lifecycle.ts";
+import { RingNode } from "../core/ring.ts";
+import { AcceptGate, type AcceptHandler } from "./accept.ts";
+import type { Connection, Deferred } from "./connection.ts";
+import { ServerInstruments } from "./instruments.ts";
+import type { ResolvedServerOptions } from "./server-options.ts";
+/** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
+export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
+/** Why a connection ended, as counted. */
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+/** Invariant: `levels` are the connections in each state; each open connection stands in exactly one of the rings. */
+export declare class ServerCore {
+    readonly options: ResolvedServerOptions;
+    readonly instruments: ServerInstruments;
+    readonly wheel: DeadlineWheel;
+    readonly contexts: RequestContexts;
+    readonly lifecycle: Lifecycle;
+    /** Which connections have a place. Its handler is the guard. */
+    readonly gate: AcceptGate;
+    /** Idle connections, longest idle first. */
+    readonly idle: RingNode;
+    /** All others. */
+    readonly busy: RingNode;
+    readonly levels: Record<Exclude<ConnectionState, "closed">, number>;
+    /** When an exchange without a body first has to look at the clock, from its start. */
+    readonly firstLookMs: number;
+    readonly firstLookWithBodyMs: number;
+    /** Where `connState`, `badRequest` and `lateWrite` are emitted. */
+    readonly events: EventEmitter;
+    /** Requests that handlers work on, or that wait to be worked on. */
+    inFlight: number;
+    /** Pipelined requests that wait for the one before them. */
+    deferred: number;
+    /** Begins a pipelined request, now that it is its turn. Set by the guard. */
+    onTurn: ((connection: Connection, deferred: Deferred) => void) | undefined;
+    /** Whether connections are closed as soon as they are idle, because the server goes away. */
+    closesIdle: boolean;
+    readonly closed: Record<CloseReason, number>;
+    /** Told each time a connection or an exchange ends: a drain waits for that. */
+    onLess: (() => void) | undefined;
+    constructor(options: ResolvedServerOptions, events: EventEmitter, handler: AcceptHandler);
+    get draining(): boolean;
+    /** Why a connection that falls idle now is closed instead, if it is. */
+    get closesIdleFor(): CloseReason | undefined;
+    get mayDefer(): boolean;
+    /** Open connections, upgraded ones apart. */
+    get connections(): number;
+}
+
+// server/server-options.d.ts
+
+/**
+ * Every option of a guarded server, with its meaning, its default and its range.
+ *
+ * A time is a `Duration`: milliseconds, or text such as `"5s"`. `Infinity` means no limit, or never; 0 is an error for
+ * a time, because Go reads it as "no timeout" in some fields and as "the default" in others.
+ */
+import type { IncomingMessage } from "node:http";
+import { type Registry } from "../core/instruments.ts";
+import { type Duration, type OptionTable, type Size } from "../core/options.ts";
+/** How slowly a body may come in or go out. */
+export interface DataRateOptions {
+    /**
+     * Bytes that must pass in each second, on average since the last look, which comes once a second.
+     *
+     * Only time in which the other side is waited for counts: an upload that the handler does not read, and an answer
+     * that has nothing to send, are nobody's fault. 0 turns the rule off.
+     *
+     * @default 240
+     * @range 0 to Infinity
+     * @go none; Kestrel's MinRequestBodyDataRate and MinResponseDataRate
+     */
+    readonly bytesPerSecond?: number;
+    /**
+     * How long a transfer may be slower before it is cut: TCP starts slowly, and radio links pause.
+     *
+     * @default "5s"
+     * @range above 0 to 1 h
+     */
+    readonly grace?: Duration;
+}
+/** How many requests are worked on at once, and which of the others wait. */
+export interface ConcurrencyOptions {
+    /**
+     * Most requests that handlers work on at once.
+     *
+     * `"adaptive"` finds the number from measured response times (Gradient2): it grows while answers stay as fast as
+     * they are without a crowd, and shrinks as soon as they do not. A request in flight that is meant to stay, such as
+     * an event stream, holds a place until `controller(res).stream()` gives it back.
+     *
+     * @default Infinity
+     * @range 1 to Infinity, or "adaptive"
+     * @metric http_server_concurrency_limit
+     */
+    readonly limit?: number | "adaptive";
+    /**
+     * Lowest value of an adaptive limit.
+     *
+     * @default 8
+     * @range 1 to 100000
+     */
+    readonly min?: number;
+    /**
+     * Highest value of an adaptive limit.
+     *
+     * @default 1000
+     * @range 1 to 100000
+     */
+    readonly max?: number;
+    /**
+     * Most requests that wait for a place. The next one is shed: 503 with `Retry-After`.
+     *
+     * @default 100
+     * @range 0 to Infinity
+     * @metric http_server_queued_requests
+     */
+    readonly queue?: number;
+    /**
+     * Longest wait for a place; then the request is shed. Long waits serve nobody: the client has given up by then.
+     *
+     * @default "1s"
+     * @range above 0 to Infinity
+     * @metric http_server_requests_shed_total{reason="concurrency"}
+     */
+    readonly queueTimeout?: Duration;
+    /**
+     * Paths that are always let in, and never counted: probes and the pages that one needs in an overload. `"/admin/*"`
+     * stands for all that begins with `/admin/`.
+     *
+     * @default ["/livez", "/readyz", "/healthz"]
+     */
+    readonly exempt?: readonly string[];
+    /**
+     * How much a request matters, from 0 (first) to 9: the queue is served in this order, and when it is full the least
+     * important, latest one is shed. Must not throw.
+     *
+     * @default all alike
+     */
+    readonly priority?: (req: IncomingMessage) => number;
+    /**
+     * Sheds while the event loop was busy for more than this share of the last second. 1 turns it off.
+     *
+     * @default 1
+     * @range 0 to 1
+     * @metric http_server_requests_shed_total{reason="event_loop"}
+     */
+    readonly maxEventLoopUtilization?: number;
+    /**
+     * Sheds while more than this share of the heap limit is used. 1 turns it off.
+     *
+     * @default 1
+     * @range 0 to 1
+     * @metric http_server_requests_shed_total{reason="memory"}
+     */
+    readonly maxHeapUtilization?: number;
+}
+/** How the server goes away. */
+export interface DrainOptions {
+    /**
+     * How long it goes on accepting while it is `draining`, each answer with `Connection: close`: until whoever sends
+     * requests here has noticed that it is not ready any more. Set it longer than the interval of the readiness probe.
+     *
+     * @default 0
+     * @range 0 to 1 h
+     */
+    readonly settle?: Duration;
+    /**
+     * How long requests in flight may go on after that. Then their contexts are done, and a moment later their
+     * connections are cut.
+     *
+     * @default "30s"
+     * @range above 0 to Infinity
+     * @go the context of Server.Shutdown
+     */
+    readonly grace?: Duration;
+}
+/** What a guarded server bounds, and how it behaves at each bound. */
+export interface ServerOptions {
+    /**
+     * Longest time for a request's header: from the first byte, or from accept for the first request.
+     *
+     * Then 408 and close; a client that has sent nothing at all is closed without a word.
+     *
+     * @default "5s"
+     * @range above 0 to Infinity
+     * @go ReadHeaderTimeout
+     * @metric http_server_timeouts_total{kind="read_header"}
+     */
+    readonly readHeaderTimeout?: Duration;
+    /**
+     * Longest time for a TLS handshake, from accept.
+     *
+     * @default "10s"
+     * @range above 0 to Infinity
+     * @metric http_server_timeouts_total{kind="tls"}
+     */
+    readonly tlsHandshakeTimeout?: Duration;
+    /**
+     * Longest time for a whole request: header and body, from its first byte.
+     *
+     * Then 408 if the answer has not begun, and close. It cuts honest slow uploads too: raise it together with
+     * `maxBodyBytes`, or for one request with `controller(res).setReadDeadline()`.
+     *
+     * @default "5m"
+     * @range above 0 to Infinity
+     * @go ReadTimeout
+     * @metric http_server_timeouts_total{kind="read"}
+     */
+    readonly readTimeout?: Duration;
+    /**
+     * Longest time for an answer: from the end of the request's header to the last byte handed to the client's side.
+     *
+     * Then the connection is cut. Off by default, because it would cut each download and event stream that takes longer;
+     * what cuts a client that does not read is `minResponseRate`. For one request: `controller(res).setWriteDeadline()`.
+     *
+     * @default Infinity
+     * @range above 0 to Infinity
+     * @go WriteTimeout
+     * @metric http_server_timeouts_total{kind="write"}
+     */
+    readonly writeTimeout?: Duration;
+    /**
+     * How long a connection is kept open without a request. Longer than the idle timeout of whatever stands in front:
+     * the side that closes first loses requests of the other.
+     *
+     * Clients are told a second less (`Keep-Alive: timeout=74`).
+     *
+     * @default "75s"
+     * @range above 0 to Infinity
+     * @go IdleTimeout
+     */
+    readonly idleTimeout?: Duration;
+    /**
+     * Longest time until a handler begins its answer. Then the client gets 503 and the request's context is done.
+     *
+     * @default "10s"
+     * @range above 0 to Infinity
+     * @go TimeoutHandler
+     * @metric http_server_timeouts_total{kind="handler"}
+     */
+    readonly handlerTimeout?: Duration;
+    /** Slowest upload. Below it the client gets 408. */
+    readonly minRequestRate?: DataRateOptions;
+    /** Slowest reader of an answer. Below it the connection is cut. */
+    readonly minResponseRate?: DataRateOptions;
+    /**
+     * Most connections at once: handshaking, active and idle ones together, upgraded ones apart.
+     *
+     * At the limit the longest idle connection makes room; without one, `overflow` decides.
+     *
+     * @default 10000
+     * @range 1 to Infinity
+     * @go LimitListener
+     * @metric http_server_connections_limit
+     */
+    readonly maxConns?: number;
+    /**
+     * Most connections of one client address at once, and most requests in flight of one address behind a trusted proxy.
+     * Those above are refused with 503.
+     *
+     * @default Infinity
+     * @range 1 to Infinity
+     * @metric http_server_connections_rejected_total{reason="address"}
+     */
+    readonly maxConnsPerIp?: number;
+    /**
+     * How many leading bits of an IPv6 address make a client: whoever has one address of a network has all of them.
+     *
+     * @default 64
+     * @range 1 to 128
+     */
+    readonly ipv6Prefix?: number;
+    /**
+     * Proxies whose `X-Forwarded-For` is believed: addresses, or networks such as `"10.0.0.0/8"`.
+     *
+     * @default []
+     */
+    readonly trustedProxies?: readonly string[];
+    /**
+     * Most upgraded connections at once (WebSocket and such). The next upgrade is refused with 503.
+     *
+     * @default Infinity
+     * @range 0 to Infinity
+     */
+    readonly maxUpgradedConns?: number;
+    /**
+     * What happens to a connection above `maxConns`: `"wait"` holds it, unread, until another one closes; `"reject"`
+     * reads its request and answers 503 with `Retry-After`. Neither resets it.
+     *
+     * @default "wait"
+     */
+    readonly overflow?: "wait" | "reject";
+    /**
+     * Most connections held or being refused at once. Those beyond are closed on accept: every bound needs an end.
+     *
+     * @default 1000
+     * @range 0 to Infinity
+     * @metric http_server_connections_rejected_total{reason="pending"}
+     */
+    readonly maxPending?: number;
+    /**
+     * Longest time that a connection is held; then it is refused with 503.
+     *
+     * @default "10s"
+     * @range above 0 to Infinity
+     */
+    readonly pendingTimeout?: Duration;
+    /**
+     * Most bytes of a request's header, request line included. Above: 431.
+     *
+     * @default 16384
+     * @range 1024 to Infinity
+     * @go MaxHeaderBytes
+     */
+    readonly maxHeaderBytes?: Size;
+    /**
+     * Most header fields of a request. Above: 431.
+     *
+     * @default 100
+     * @range 1 to 2000
+     */
+    readonly maxHeaders?: number;
+    /**
+     * Most bytes of a request's body. Above: 413, at once if the client has announced the length.
+     *
+     * @default 10485760
+     * @range 0 to Infinity
+     * @go MaxBytesReader
+     */
+    readonly maxBodyBytes?: Size;
+    /**
+     * Most requests on one connection; the last one is answered with `Connection: close`.
+     *
+     * @default Infinity
+     * @range 1 to Infinity
+     */
+    readonly maxRequestsPerConn?: number;
+    /**
+     * Whether connections are kept open for another request.
+     *
+     * @default true
+     * @go SetKeepAlivesEnabled
+     */
+    readonly keepAlive?: boolean;
+    /**
+     * Connections that the kernel completes ahead of `accept`. The kernel caps it at `net.core.somaxconn`.
+     *
+     * @default 4096
+     * @range 1 to 65535
+     */
+    readonly backlog?: number;
+    /** How many requests are worked on at once. */
+    readonly concurrency?: ConcurrencyOptions;
+    /** How the server goes away. */
+    readonly drain?: DrainOptions;
+    /**
+     * What `Retry-After` says in a 503, in whole seconds.
+     *
+     * @default "1s"
+     * @range 1 s to 1 h
+     */
+    readonly retryAfter?: Duration;
+    /**
+     * The pattern of the route that served a request, such as `/products/:id`, for the metrics. Called once at its end.
+     * Never return the path itself: each value is a series. Must not throw.
+     *
+     * @default what `controller(res).setRoute()` was given, else none
+     */
+    readonly route?: (req: IncomingMessage) => string | undefined;
+    /**
+     * Name of the server in metrics and `stats()`.
+     *
+     * @default "default"
+     */
+    readonly name?: string;
+    /**
+     * Where the instruments live.
+     *
+     * @default the registry of the process, `instruments` of `sluice/core`
+     */
+    readonly registry?: Registry;
+}
+/** {@link DataRateOptions} with defaults filled in; times in milliseconds. */
+export interface ResolvedDataRate {
+    readonly bytesPerSecond: number;
+    readonly grace: number;
+}
+/** {@link ConcurrencyOptions} with defaults filled in; times in milliseconds. */
+export interface ResolvedConcurrency {
+    readonly limit: number | "adaptive";
+    readonly min: number;
+    readonly max: number;
+    readonly queue: number;
+    readonly queueTimeout: number;
+    readonly exempt: readonly string[];
+    readonly priority: ((req: IncomingMessage) => number) | undefined;
+    readonly maxEventLoopUtilization: number;
+    readonly maxHeapUtilization: number;
+}
+/** {@link ServerOptions} with defaults filled in; times in milliseconds. */
+export interface ResolvedServerOptions {
+    readonly readHeaderTimeout: number;
+    readonly tlsHandshakeTimeout: number;
+    readonly readTimeout: number;
+    readonly writeTimeout: number;
+    readonly idleTimeout: number;
+    readonly handlerTimeout: number;
+    readonly minRequestRate: ResolvedDataRate;
+    readonly minResponseRate: ResolvedDataRate;
+    readonly maxConns: number;
+    readonly maxConnsPerIp: number;
+    readonly ipv6Prefix: number;
+    readonly trustedProxies: readonly string[];
+    readonly maxUpgradedConns: number;
+    readonly overflow: "wait" | "reject";
+    readonly maxPending: number;
+    readonly pendingTimeout: number;
+    readonly maxHeaderBytes: number;
+    readonly maxHeaders: number;
+    readonly maxBodyBytes: number;
+    readonly maxRequestsPerConn: number;
+    readonly keepAlive: boolean;
+    readonly backlog: number;
+    readonly concurrency: ResolvedConcurrency;
+    readonly drain: {
+        readonly settle: number;
+        readonly grace: number;
+    };
+    readonly retryAfter: number;
+    readonly route: ((req: IncomingMessage) => string | undefined) | undefined;
+    readonly name: string;
+    readonly registry: Registry;
+}
+/** The only place where a default is written. The reference page is printed from it. */
+export declare const serverOptions: OptionTable<ServerOptions, ResolvedServerOptions>;
+
+// server/server-stats.d.ts
+
+/**
+ * What a server looks like at one moment: immutable plain numbers, limits beside levels.
+ *
+ * Every count is kept where its state changes; nothing here asks a connection anything.
+ */
+import type { AddressInfo } from "node:net";
+import type { LifecycleState } from "../core/lifecycle.ts";
+import type { RejectReason, ShedReason, TimeoutKind } from "./instruments.ts";
+import type { CloseReason, ServerCore } from "./server-core.ts";
+/** A server at one moment. Levels first, then totals since the start. */
+export interface ServerStats {
+    readonly name: string;
+    readonly state: LifecycleState;
+    readonly connections: {
+        /** No byte of a request yet; TLS handshakes among them. */
+        readonly new: number;
+        /** A request in the works. */
+        readonly active: number;
+        /** Kept open. */
+        readonly idle: number;
+        /** Handed to the user by an upgrade or `CONNECT`. They count against `maxUpgradedConns` alone. */
+        readonly upgraded: number;
+    };
+    /** Requests that have not ended. */
+    readonly inFlight: number;
+    /** Pipelined requests that wait for the one before them. */
+    readonly deferred: number;
+    /** Connections held until another one closes. */
+    readonly pending: number;
+    /** How long the first of them has waited, in milliseconds. */
+    readonly oldestPending: number;
+    /** Connections that are being told 503. */
+    readonly refusing: number;
+    readonly limits: {
+        readonly maxConns: number;
+        readonly maxConnsPerIp: number;
+        readonly maxUpgradedConns: number;
+    };
+    readonly accepted: number;
+    readonly closed: Readonly<Record<CloseReason, number>>;
+    readonly rejected: Readonly<Record<RejectReason, number>>;
+    readonly requests: number;
+    readonly timeouts: Readonly<Record<TimeoutKind, number>>;
+    readonly shed: Readonly<Record<ShedReason, number>>;
+    readonly badRequests: number;
+    readonly lateWrites: number;
+}
+export declare function describeServer(core: ServerCore): ServerStats;
+/** Lets the gauges read the levels of this server; disposed of when it is gone. */
+export declare function observeServer(core: ServerCore, addressOf: () => AddressInfo | string | null): Disposable;
+
+// server/server.d.ts
+
+/** `createServer`: one of Node's own servers, guarded from the start. */
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
+import type { Http2SecureServer } from "node:http2";
+import type { Server as HttpsServer } from "node:https";
+import type { TlsOptions } from "node:tls";
+import { type Guarded } from "./guard.ts";
+import type { ServerOptions } from "./server-options.ts";
+/** A handler as `http.createServer` takes it. */
+export type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
+/** What kind of server, besides its limits. */
+export interface ServerKind {
+    /** Certificate, key and whatever else `node:tls` takes: makes it a server of HTTPS. */
+    readonly tls?: TlsOptions;
+    /** HTTP/2 for whoever offers it in the handshake, HTTP/1.1 for the others. Needs `tls`. */
+    readonly http2?: boolean;
+}
+/** Makes a server that is guarded: see {@link ServerOptions}. It is one of `node:http`, `node:https` or `node:http2`. */
+export declare function createServer(options?: ServerOptions, handler?: Handler): HttpServer & Guarded;
+export declare function createServer(options: ServerOptions & {
+    readonly tls: TlsOptions;
+    readonly http2: true;
+}, handler?: Handler): Http2SecureServer & Guarded;
+export declare function createServer(options: ServerOptions & {
+    readonly tls: TlsOptions;
+    readonly http2?: false;
+}, handler?: Handler): HttpsServer & Guarded;
+
+// server/take-over.d.ts
+
+/**
+ * The three things that a guard changes about a server itself: its timers, `close` and `listen`.
+ *
+ * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
+ * timeouts), so the timers are set again when it listens.
+ */
+import type { Server as HttpServer } from "node:http";
+import type { Http2SecureServer } from "node:http2";
+import type { Server as HttpsServer } from "node:https";
+import type { ResolvedServerOptions } from "./server-options.ts";
+/** The servers that can be guarded. */
+export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
+/**
+ * Puts Node's own timers to rest: they are coarse, and stop in `close()`. What is left of them is the check of a header
+ * whose first bytes came in one piece with the request before it, which nothing else sees.
+ */
+export declare function takeOverTimers(server: GuardableServer, options: ResolvedServerOptions): void;
+/** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
+export declare function takeOverClose(server: GuardableServer, drain: () => void): () => Promise<void>;
+/** Gives `listen` another default for the backlog; whoever passes one gets that one. */
+export declare function takeOverListen(server: GuardableServer, backlog: number): void;
+
+// server/exchange.d.ts
+
+/**
+ * One request and its answer: from the end of the request's header until the answer is out and the body read.
+ *
+ * Nothing is listened to per request, and nothing is made but this object and its context. What happens to the request
+ * and the response is learned from a few own methods on both (`attend.ts`). The deadlines of an exchange share the one
+ * timer of its carrier, armed for the earliest of them, once; nearly every request ends before.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RequestContext, RequestOwner } from "../core/context.ts";
+import type { BadRequest } from "./bad-request.ts";
+import type { ShedReason } from "./instruments.ts";
+import type { CloseReason, ServerCore } from "./server-core.ts";
+/** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
+export interface Carrier {
+    /** Bytes of body that a request's header has announced; `Infinity` when it only said that there will be some. */
+    announcedBytes(req: IncomingMessage): number;
+    /** Bytes read from the client so far. */
+    readonly readBytes: number;
+    /** Bytes that have left for the client. */
+    readonly sentBytes: number;
+    /** Bytes that wait because the client does not read. */
+    readonly unsentBytes: number;
+    /** Calls the exchange's `onDeadline` after `ms`. */
+    armExchange(ms: number): void;
+    /** Ends it so that the other side gets all that was written. */
+    close(reason: CloseReason): void;
+    /** Ends it now. */
+    cut(reason: CloseReason): void;
+    /** The exchange is over. */
+    endExchange(): void;
+}
+/** Deadlines that were set for this request alone, as points in time. */
+interface OwnDeadlines {
+    readBy: number;
+    handleBy: number;
+    writeBy: number;
+}
+/**
+ * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
+ * makes it so, and gives back what the exchange holds.
+ */
+export declare class Exchange implements RequestOwner {
+    #private;
+    readonly req: IncomingMessage;
+    readonly res: ServerResponse;
+    readonly startedAt: number;
+    /** Bytes of body that the header has announced; `Infinity` when it only said that there will be some. */
+    readonly announcedBytes: number;
+    /** From the start on; `undefined` while it waits. */
+    context: RequestContext | undefined;
+    /** What it is counted under beside others of its client, behind a trusted proxy. */
+    addressKey: string | undefined;
+    /** For the metrics. */
+    route: string | undefined;
+    constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse);
+    get isOver(): boolean;
+    /** Bytes of the request that have been announced and not read. */
+    get unreadBytes(): number;
+    /** Bytes of body that have come in pieces of unknown number. */
+    get chunkBytes(): number;
+    /** Whether so much of the request is unread that its connection is not worth keeping. */
+    get isFarFromRead(): boolean;
+    /** It has its place: from here on its time runs. `deadline` is the caller's own. */
+    start(deadline: number, traceparent: string | undefined): RequestContext;
+    /** See `RequestOwner`: once the answer has begun, only the limit on writing it is left. */
+    reconsiderDeadline(passed: number): number;
+    /** Refuses it before a handler has seen it. */
+    shed(reason: ShedReason): void;
+    /** Refuses a request that is wrong. */
+    refuse(bad: BadRequest): void;
+    /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
+    answer(status: number, message: string): void;
+    /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
+    takeChunk(length: number): boolean;
+    /** The answer says that the connection ends with it, unless it has begun. */
+    closeAfterwards(): void;
+    /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
+    setDeadlines(deadlines: Partial<OwnDeadlines>): void;
+    /** The deadlines in force, on the monotonic clock. */
+    get deadlines(): Readonly<OwnDeadlines>;
+    onBodyEnd(): void;
+    /** The answer is complete, and with the kernel. */
+    onFinish(): void;
+    /** The connection is closed, or the stream. */
+    onClose(): void;
+    onDeadline(): void;
+}
+export {};
+
+// server/accept.d.ts
+
+/**
+ * Which of the connections that the kernel has completed are served now, and what becomes of the others.
+ *
+ * Node's own `maxConnections` closes what is above it, and a client whose request is on its way sees a reset. Here a
+ * connection above `maxConns` is held until another one closes, or is given to HTTP all the same, only to be told 503:
+ * a client that can read an answer knows what to do. Where the limit of those is reached too, and only there, it is
+ * closed unheard, which the kernel turns into a reset if the client has sent something.
+ *
+ * The gate cannot leave connections to the kernel's queue: libuv accepts whatever comes for as long as the port is
+ * open. That queue, the backlog, therefore begins only where the event loop is too slow to accept, and what waits in it
+ * has no limit in time; `listen-queue.ts` tells its length.
+ *
+ * A held socket is read, up to `maxHeldBytes`, because that is the only way to learn that its client has left. What
+ * has been read is put back before HTTP sees the socket. A client that closes its half and goes on listening counts
+ * as gone, as it does for node:http (`httpAllowHalfOpen`).
+ */
+import type { Socket } from "node:net";
+import { type DeadlineWheel, WheelTimer } from "../core/deadline-wheel.ts";
+import { AddressCounts, ClientAddresses } from "./addresses.ts";
+import type { ResolvedServerOptions } from "./server-options.ts";
+/** Why a client is answered 503 and nothing else; labels of `http_server_connections_rejected_total`. */
+export type RefuseReason = "max_connections" | "pending_timeout" | "address" | "draining";
+/** What a connection takes up; whoever has it gives it back to `AcceptGate.leave`. */
+export type Place = "admitted" | "refusing" | "upgraded";
+/** What the gate calls. It calls back from `take`, `leave` and `upgrade`, and when a socket was held for too long. */
+export interface AcceptHandler {
+    /** The socket is to be served. It was held for `heldMs`, 0 if not at all; its deadlines begin now. */
+    onAdmit(socket: Socket, heldMs: number): void;
+    /** The socket's request is to be read and answered with 503 and `Connection: close`, whatever it is. */
+    onRefuse(socket: Socket, reason: RefuseReason): void;
+    /** One beyond `maxPending` was closed. */
+    onDrop(): void;
+    /** Closes the connection that has been idle for longest, unless there is none; then the answer is `false`. */
+    makeRoom(): boolean;
+}
+/** The options that the gate goes by. */
+export type AcceptLimits = Pick<ResolvedServerOptions, "maxConns" | "maxConnsPerIp" | "ipv6Prefix" | "trustedProxies" | "maxUpgradedConns" | "overflow" | "maxPending" | "pendingTimeout">;
+/**
+ * Admits up to `maxConns` sockets at once, in the order in which they came.
+ *
+ * It knows of an admitted connection only that it is one: idle connections are many, and must cost nothing here.
+ *
+ * Invariants: while a socket is held, all places are taken. `#held` counts the ring, and `held + refusing` never
+ * exceeds `maxPending`. While there is a line, and `pendingTimeout` is finite, the gate is armed as a timer for its
+ * first member or an earlier one. `#addresses` counts those held, admitted and upgraded; `#refusingAddresses` those
+ * being refused.
+ */
+export declare class AcceptGate extends WheelTimer {
+    #private;
+    /** Which client an address stands for. */
+    readonly addresses: ClientAddresses;
+    /** Connections of each client; also for its requests in flight behind trusted proxies, which the server counts. */
+    readonly perAddress: AddressCounts;
+    constructor(limits: AcceptLimits, wheel: DeadlineWheel, handler: AcceptHandler);
+    /** Connections that have a place of `maxConns`. */
+    get admitted(): number;
+    /** Sockets that wait for one. */
+    get held(): number;
+    /** Connections that are being told 503. */
+    get refusing(): number;
+    get upgraded(): number;
+    /** Held sockets whose clients have left, so far. */
+    get gone(): number;
+    /** How long the first in line has waited, in milliseconds; 0 without a line. */
+    get oldestHeldMs(): number;
+    /**
+     * Whether a connection that falls idle now should be closed instead, and answers end with `Connection: close`. Tell
+     * `promiseRoom` when you do so: then it is asked of no more connections than are needed.
+     */
+    get wantsRoom(): boolean;
+    /** A connection is about to close because of `wantsRoom`. */
+    promiseRoom(): void;
+    /** Decides on a socket that was accepted now. */
+    take(socket: Socket): void;
+    /** A connection has closed that had a place: the first in line takes it. */
+    leave(place: Place, socket: Socket): void;
+    /** Moves an admitted connection to the upgraded ones, which frees its place; `false` if they are too many. */
+    upgrade(): boolean;
+    /** From now on nothing more is held; what is held already is served as places come free. */
+    drain(): void;
+    /** Closes what is still held. */
+    close(): void;
+    /** @internal The first in line has waited for long enough. */
+    onDeadline(): void;
+}
+
+// server/connection.d.ts
+
+/**
+ * One connection: what it is doing, and how long it may do that.
+ *
+ * Node's parser reads the socket by itself, below JavaScript, and has no event for "the first bytes of a request are
+ * here". But it calls `socket._unrefTimer()` after each piece that it has parsed, which `net` needs for its own
+ * timeouts; an own property of that name is what tells an idle connection from one that is sending a header. Where a
+ * later Node does not call it, a header that comes in pieces has the idle timeout.
+ *
+ * One deadline of a connection holds at a time, and none while a request is in the works: then it is the exchange that
+ * watches. What runs on the connection stands in `exchange.ts`.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
+import { Socket } from "node:net";
+import type { RequestContext } from "../core/context.ts";
+import { RingNode } from "../core/ring.ts";
+import type { RefuseReason } from "./accept.ts";
+import type { Carrier, Exchange } from "./exchange.ts";
+import type { StreamCarrier } from "./http2.ts";
+import type { BadRequest } from "./bad-request.ts";
+import { type Refusal } from "./refusal.ts";
+import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
+/** Where a socket keeps its connection. */
+export declare const connectionKey: unique symbol;
+/** A socket as it is once a guard has seen it. `_unrefTimer` is Node's own, see above. */
+export interface GuardedSocket extends Socket {
+    [connectionKey]?: Connection;
+    _unrefTimer?: () => void;
+    /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
+    readonly _handle?: {
+        readonly bytesWritten: number;
+        readonly writeQueueSize: number;
+    } | null;
+    /** The raw socket below a TLS one. */
+    readonly _parent?: GuardedSocket;
+}
+/** A request that came before the answer to the one before it was complete. */
+export interface Deferred {
+    readonly req: IncomingMessage;
+    readonly res: ServerResponse;
+    readonly expectsContinue: boolean;
+}
+/** How a socket came. */
+interface Arrival {
+    readonly tls: boolean;
+    /** Why its requests are to be answered with 503, if they are. */
+    readonly refusal: RefuseReason | undefined;
+}
+/** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
+type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
+/**
+ * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
+ * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
+ */
+export declare class Connection extends RingNode implements Carrier {
+    #private;
+    /** The one that was accepted. */
+    readonly raw: GuardedSocket;
+    readonly acceptedAt: number;
+    /** The one that HTTP is spoken on: `raw`, or the TLS socket over it. */
+    socket: GuardedSocket;
+    /** Requests begun. */
+    requests: number;
+    exchange: Exchange | undefined;
+    /** The exchanges of a session; `undefined` for HTTP/1. */
+    streams: Set<StreamCarrier> | undefined;
+    /** Why its requests are answered with 503, if they are. */
+    readonly refusal: RefuseReason | undefined;
+    constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival);
+    get state(): ConnectionState;
+    get phase(): Phase;
+    get isClosing(): boolean;
+    /** The TLS handshake is done; HTTP is spoken on `socket`. */
+    secured(socket: GuardedSocket): void;
+    /** It speaks HTTP/2. */
+    startSession(session: ServerHttp2Session): void;
+    openStream(stream: StreamCarrier): void;
+    closeStream(stream: StreamCarrier): void;
+    /** Lets what runs end, and begins nothing new: the other side is told. */
+    closeAfterwards(): void;
+    /** A request's header is complete. */
+    startExchange(exchange: Exchange): void;
+    /** The request has been answered, and read to its end. */
+    endExchange(): void;
+    /** Keeps a pipelined request until it is its turn. Too many in all, and the client that sends them is cut. */
+    defer(deferred: Deferred): void;
+    get hasDeferred(): boolean;
+    /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
+    upgrade(context: RequestContext): boolean;
+    /**
+     * Ends it so that the other side gets all that was written: FIN, and what still comes is thrown away for a while.
+     * A `close` with unread bytes would be a reset, which can overtake the answer.
+     */
+    close(reason: CloseReason): void;
+    /** Ends it now: the other side sees a reset, and the kernel drops what it holds for it. */
+    cut(reason: CloseReason): void;
+    /** Answers without a request or response object, and closes. */
+    refuse({ status, message }: Pick<Refusal, "status" | "message">): void;
+    /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
+    refuseInput(bad: BadRequest): void;
+    get wasUpgraded(): boolean;
+    announcedBytes(req: IncomingMessage): number;
+    armExchange(ms: number): void;
+    get readBytes(): number;
+    /** Bytes that the kernel has not taken yet, because the other side does not read. */
+    get unsentBytes(): number;
+    /** Bytes that the kernel has taken. `bytesWritten` of a socket also counts those that wait. */
+    get sentBytes(): number;
+    onActivity(): void;
+    onDeadline(): void;
+    onClose(): void;
+}
+/** Takes a socket into the care of a new connection. */
+export declare function accept(core: ServerCore, raw: Socket, arrival: Arrival): Connection;
+export {};
+
+// server/bad-request.d.ts
+
+/**
+ * Every way in which a request can be bad, and what the client and the operator are told.
+ *
+ * Node answers a parser's error with a bare status line, and tells nobody why. Here each cause has a word, which is the
+ * label of a counter, a status and one sentence that names the rule and never repeats what was sent: an answer that
+ * echoes its request is a way to put words into the mouth of a server. The operator gets the same, the address, and of
+ * the wire at most the beginning of a request line, without its query: further on there may be somebody's password.
+ *
+ * What the parser lets through and should not is found by `strict-request.ts`.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+/** Why a request was refused. Stable: these words are the values of a label. */
+export type BadRequestReason = "request_line" | "method" | "target" | "target_size" | "version" | "host_missing" | "host_empty" | "host_duplicate" | "host_malformed" | "host_mismatch" | "header" | "header_size" | "header_count" | "content_length" | "transfer_encoding" | "transfer_coding" | "chunk" | "chunk_extension" | "upgrade" | "after_close" | "incomplete" | "timeout" | "tls_on_http" | "http_on_tls" | "other";
+/** One way to be bad. There is one object for each reason, so that refusing allocates nothing. */
+export interface BadRequest {
+    readonly reason: BadRequestReason;
+    readonly status: 400 | 408 | 413 | 414 | 431 | 501 | 505;
+    /** One sentence for the client. */
+    readonly message: string;
+    /** Whether the connection must be closed: it is not certain where the next request begins, or whose it is. */
+    readonly close: boolean;
+}
+/** What is told about a request that was refused. */
+export interface BadRequestEvent {
+    readonly reason: BadRequestReason;
+    readonly status: number;
+    readonly message: string;
+    readonly remoteAddress: string | undefined;
+    /** The code of Node's error, such as `HPE_INVALID_METHOD`; undefined when Node had none. */
+    readonly code: string | undefined;
+    /**
+     * The beginning of the request line without the query: at most 64 characters, with escapes for what is not printable
+     * ASCII. Undefined unless it is certain that this is where a request began.
+     */
+    readonly excerpt: string | undefined;
+}
+/** The one {@link BadRequest} of each reason. */
+export declare const badRequests: Readonly<Record<BadRequestReason, BadRequest>>;
+/**
+ * What the error of a `'clientError'` event means. `undefined` for what is no request at all, and has nobody left to be
+ * answered: a connection that was reset, or a TLS handshake that failed.
+ */
+export declare function describeClientError(error: Error): BadRequest | undefined;
+/** The event of a request that `checkRequest` refused. */
+export declare function eventOfRequest(bad: BadRequest, req: IncomingMessage): BadRequestEvent;
+/** The event of a `'clientError'`. */
+export declare function eventOfClientError(bad: BadRequest, error: Error, socket: Socket): BadRequestEvent;
+
+// server/addresses.d.ts
+
+/**
+ * Which client an address stands for, and how many connections each has.
+ *
+ * One IPv4 address is one client. An IPv6 address is not: whoever has one has a network of them, so its leading bits
+ * count. Behind a proxy the client is in `X-Forwarded-For`, which anybody can write: each proxy appends who it was
+ * called by, so only what stands to the right, as far as trusted proxies have written it, is believed. `Forwarded`
+ * (RFC 7239) is not read: hardly a proxy writes it, and to believe two fields is to let the client choose one.
+ */
+/** Invariant: immutable. `BlockList` does the matching; it takes an IPv4-mapped address for the IPv4 one. */
+export declare class ClientAddresses {
+    #private;
+    /** Whether any proxy is trusted: without one the header need not be looked at. */
+    readonly trustsProxies: boolean;
+    /** `trustedProxies`: addresses, or networks such as `"10.0.0.0/8"`, checked before. */
+    constructor(ipv6Prefix: number, trustedProxies: readonly string[]);
+    /** Whether what this address says of others is believed. No address, as on a Unix socket, is not trusted. */
+    isTrusted(address: string | undefined): boolean;
+    /** What the address is counted under, the same for all addresses of one client; `undefined` without an address. */
+    keyOf(address: string | undefined): string | undefined;
+    /**
+     * The address that a request comes from: the first one from the right that is no trusted proxy. `peer` is at the
+     * other end of the connection, `forwardedFor` the value of the header, its lines joined by commas.
+     *
+     * What cannot be read ends the search, and the address to its right is the answer: nobody who is trusted has
+     * vouched for another. Where all are trusted, the answer is the furthest.
+     */
+    clientOf(peer: string, forwardedFor?: string): string;
+    /**
+     * What a request is counted under; `undefined` if it comes from a trusted address itself: what a proxy or a
+     * neighbour does on its own account, a probe for example, has no limit by address.
+     */
+    requestKeyOf(peer: string, forwardedFor?: string): string | undefined;
+}
+/**
+ * How many of something each address has, up to a limit for each.
+ *
+ * Invariant: a key is in the table exactly while its count is above 0, so the table is never longer than what it counts.
+ */
+export declare class AddressCounts {
+    #private;
+    readonly limit: number;
+    constructor(limit: number);
+    /** How many addresses have any. */
+    get size(): number;
+    countOf(key: string): number;
+    /** Counts one more, unless the address has `limit` already. */
+    tryEnter(key: string): boolean;
+    /** Takes back what `tryEnter` has counted. */
+    leave(key: string): void;
+}
+/** The eight groups of an address that `isIPv6` accepts, and its zone with the `%`, if it has one. */
+export declare function parseIPv6(address: string): {
+    readonly groups: readonly number[];
+    readonly zone: string;
+};
+
+// server/http2.d.ts
+
+/**
+ * What is different in HTTP/2: a connection is a session, and carries many exchanges at once, each on a stream.
+ *
+ * Streams have their own timers, since they have no turn to wait for; a connection with a stream is active, one without
+ * is idle. Cutting an exchange resets its stream, and the connection only if that is what does not move. How many
+ * bytes of one stream a client has taken is known to nghttp2 alone, so a stream that waits is measured by what its
+ * connection sends: one that starves beside others that flow is only cut by `writeTimeout`.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+import { WheelTimer } from "../core/deadline-wheel.ts";
+import type { Connection } from "./connection.ts";
+import { Exchange, type Carrier } from "./exchange.ts";
+import type { CloseReason, ServerCore } from "./server-core.ts";
+/** A request of HTTP/2 in the shape of one of HTTP/1 (Node's compatibility API). */
+export interface CompatRequest extends IncomingMessage {
+    readonly stream: ServerHttp2Stream;
+}
+export declare function isOfHttp2(req: IncomingMessage): req is CompatRequest;
+/**
+ * Carries one exchange on a stream.
+ *
+ * Invariant: the connection counts the stream from the constructor until the stream has closed.
+ */
+export declare class StreamCarrier extends WheelTimer implements Carrier {
+    #private;
+    readonly exchange: Exchange;
+    constructor(core: ServerCore, connection: Connection, req: CompatRequest, res: ServerResponse);
+    announcedBytes(req: IncomingMessage): number;
+    get readBytes(): number;
+    get sentBytes(): number;
+    get unsentBytes(): number;
+    armExchange(ms: number): void;
+    onDeadline(): void;
+    close(): void;
+    cut(reason: CloseReason): void;
+    endExchange(): void;
+}
+
+// server/refusal.d.ts
+
+/**
+ * Answers on a connection that is about to be closed, so that the client reads the answer and not a reset.
+ *
+ * Closing a socket while its peer still sends makes the kernel answer with a reset, and the reset overtakes what was
+ * written before: the client of an upload that is too large sees ECONNRESET, and not the 413. So an answer is followed
+ * by FIN, and what still comes is read and thrown away until the peer closes too (RFC 9112 9.6). That costs time and
+ * nothing else, and the time is bounded by whoever calls.
+ *
+ * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
+ */
+import { Socket } from "node:net";
+/** What a client is told instead of an answer. */
+export interface Refusal {
+    readonly status: number;
+    /** One sentence, for people. */
+    readonly message: string;
+    /** For the `Retry-After` of a 503. */
+    readonly retryAfterMs?: number;
+}
+/**
+ * Reads what still comes on a connection and throws it away. HTTP sees none of it any more, except for the end.
+ *
+ * A handler that is still reading the request gets nothing more of it, and hears of that when the connection closes.
+ */
+export declare function discardInput(socket: Socket): void;
+/**
+ * Ends a connection when what was written to it has gone out, and reads on. Both sides closed, it is gone by itself;
+ * whoever calls destroys it when that takes too long. Takes the place of `socket.destroySoon`, which http calls after
+ * the last answer.
+ */
+export declare function startLinger(socket: Socket): void;
+/**
+ * Answers on the socket itself, behind the back of a handler if there is one, and begins to close it.
+ *
+ * A response that has sent nothing loses its socket; for its handler it is as if the client had left. One that has
+ * begun cannot be taken back: then the connection is cut, so that nobody takes the half for the whole. `false` then,
+ * and when there is nobody to write to.
+ */
+export declare function refuse(socket: Socket, refusal: Refusal): boolean;
+/**
+ * Stops reading requests from a connection whose input makes no sense, if it owes the answer to one that came whole.
+ *
+ * Answers go in the order of requests, so that one is finished, and is the last: what is wrong came after it and gets
+ * none. `false` when no answer is due; then it is the current request that is wrong, and can be refused.
+ */
+export declare function endAfterAnswer(socket: Socket): boolean;
+/**
+ * Answers a client that spoke plain HTTP on a TLS port in plain HTTP: otherwise all it sees is a broken connection.
+ *
+ * Node destroys the TLS socket before it tells of the error, and closes the one below it a moment later. In between
+ * there is time for one write, and none to linger.
+ */
+export declare function refusePlainHttp(tlsSocket: Socket, refusal: Refusal): boolean;

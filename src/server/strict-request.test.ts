@@ -1,0 +1,119 @@
+/** What is refused, byte by byte: Node's parser, `checkRequest` and the answers together. */
+
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { after, before, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { requestRows, type RequestRow } from "../../test/support/bad-requests.ts";
+import { assertNothingLeft, listen, type LoopbackServer } from "../../test/support/loopback.ts";
+import { wireClient } from "../../test/support/wire-client.ts";
+import { type BadRequest, describeClientError } from "./bad-request.ts";
+import { endAfterAnswer, refuse, startLinger } from "./refusal.ts";
+import { checkRequest, checkUpgrade } from "./strict-request.ts";
+
+const maxHeaders = 100;
+
+function linger(this: Socket): void {
+  startLinger(this);
+}
+
+/** A server that refuses as a guard does, and writes the reasons down. */
+class StrictServer {
+  readonly http: Server;
+  readonly reasons: string[] = [];
+  readonly #closing = new WeakSet<Socket>();
+
+  constructor(handler: (req: IncomingMessage, res: ServerResponse) => void) {
+    this.http = createServer(handler);
+    Object.assign(this.http, { requireHostHeader: false, maxHeadersCount: maxHeaders + 1 });
+    const emit = this.http.emit.bind(this.http);
+    this.http.on("upgrade", () => {});
+    this.http.on("connect", () => {});
+    this.http.emit = (event: string, ...args: unknown[]): boolean => {
+      if (event === "connection") (args[0] as Socket).destroySoon = linger;
+      if (event === "request")
+        return this.#onRequest(args as [IncomingMessage, ServerResponse]) || emit(event, ...args);
+      if (event === "upgrade" || event === "connect") return this.#onUpgrade(args as [IncomingMessage, Socket]);
+      if (event === "clientError") return this.#onClientError(args as [Error, Socket]);
+      return emit(event, ...args);
+    };
+  }
+
+  #onRequest([req, res]: [IncomingMessage, ServerResponse]): boolean {
+    const bad = checkRequest(req, maxHeaders);
+    if (bad === undefined) return false;
+    this.reasons.push(bad.reason);
+    if (bad.close) this.#closing.add(req.socket);
+    res.writeHead(bad.status, bad.close ? { connection: "close" } : {}).end(bad.message);
+    return true;
+  }
+
+  #onUpgrade([req, socket]: [IncomingMessage, Socket]): boolean {
+    const bad = checkUpgrade(req, maxHeaders);
+    if (bad === undefined) socket.destroy();
+    else this.#refuse(req.socket, bad);
+    return true;
+  }
+
+  #onClientError([error, socket]: [Error, Socket]): boolean {
+    const bad = describeClientError(error);
+    if (bad === undefined) socket.destroy();
+    else this.#refuse(socket, bad);
+    return true;
+  }
+
+  #refuse(socket: Socket, bad: BadRequest): void {
+    if (this.#closing.has(socket)) return;
+    this.#closing.add(socket);
+    this.reasons.push(bad.reason);
+    if (!endAfterAnswer(socket)) refuse(socket, bad);
+  }
+}
+
+/** Answers when the body is there. */
+const strict = new StrictServer((req, res) => {
+  req.resume();
+  req.on("end", () => res.end("served"));
+});
+let server: LoopbackServer;
+
+before(async () => {
+  server = await listen(strict.http);
+});
+
+after(async () => {
+  await server[Symbol.asyncDispose]();
+  await assertNothingLeft();
+});
+
+async function run(row: RequestRow, isInPieces: boolean): Promise<void> {
+  strict.reasons.length = 0;
+  await using client = await wireClient(server.port);
+  for (const bytes of isInPieces ? row.bytes : [row.bytes]) {
+    client.write(bytes);
+    if (isInPieces) await nextTurn();
+  }
+  if (row.ends === true) client.socket.end();
+  const answer = await client.answer();
+
+  assert.equal(answer?.status ?? 0, row.status);
+  assert.deepEqual(strict.reasons, row.reason === undefined ? [] : [row.reason]);
+  if (row.fate === "kept") {
+    assert.notEqual(answer?.headers.get("connection"), "close");
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.equal((await client.answer())?.body, "served");
+  } else {
+    if (row.fate === "closed") assert.equal(answer?.headers.get("connection"), "close");
+    await client.end();
+    assert.equal(client.error, undefined);
+    assert.equal(client.rest, "");
+  }
+}
+
+for (const row of requestRows) {
+  const outcome = row.reason ?? (row.status === 0 ? "no answer" : "served");
+  test(`${row.name}: ${outcome}, ${row.fate}`, () => run(row, false));
+  if (row.onePiece === true || row.bytes.length > 500) continue;
+  test(`${row.name}, byte by byte: ${outcome}, ${row.fate}`, () => run(row, true));
+}
