@@ -37,7 +37,7 @@ const settings: Settings = {
   keep: given.keep,
   only,
   seed: wholeNumber("seed", given.seed) ?? Math.floor(Math.random() * 2 ** 32),
-  launches: wholeNumber("launches", given.launches) ?? (given.quick ? 2 : 4),
+  launches: wholeNumber("launches", given.launches),
   machine: describeMachine(),
 };
 

@@ -1,4 +1,4 @@
-/** What sluice has promised to cost, each as a part of what something else costs in the same round. */
+/** What sluice has promised to cost, each as a part of what something else costs beside it. */
 
 import { spreadOf } from "../support/statistics.ts";
 import type { Spread } from "../support/statistics.ts";
@@ -9,13 +9,16 @@ export interface Budget<Id extends string> {
   readonly atMost: number;
 }
 
-/** A budget beside what was measured. The ratio is taken round by round; `undefined` when one side is missing. */
+/** A budget beside what was measured. `ratio` is `undefined` when one side is missing. */
 export interface Judged<Id extends string> extends Budget<Id> {
   readonly ratio: Spread | undefined;
   readonly kept: boolean;
 }
 
-/** `figuresOf` has one figure for each round, in the same order for all. */
+/**
+ * `figuresOf` has one figure for each round (or launch), in the same order for all: a ratio is taken between figures
+ * of the same one, so that what the machine was doing then is in both.
+ */
 export function judgeBudgets<Id extends string>(
   budgets: readonly Budget<Id>[],
   figuresOf: (id: Id) => readonly number[],

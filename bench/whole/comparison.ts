@@ -11,7 +11,8 @@ export interface Settings {
   readonly keep: boolean;
   readonly only: readonly string[] | undefined;
   readonly seed: number;
-  readonly launches: number;
+  /** How often each process is started anew, if that is not left to the comparison. */
+  readonly launches: number | undefined;
   /** Taken before there was any load: what else the machine was doing is part of the figures. */
   readonly machine: Machine;
 }

@@ -23,12 +23,15 @@ export interface Contender<Reading> {
   readonly runBlock: () => Promise<Reading>;
 }
 
-/** A reading for each round of each launch, in the same order for all. What `start` launches ends with the stack. */
+/** For each launch the readings of its rounds, in the same order for all. */
+export type Readings<Id extends string, Reading> = ReadonlyMap<Id, readonly (readonly Reading[])[]>;
+
+/** What `start` launches ends with the stack. */
 export async function runRounds<Id extends string, Reading>(
   plan: Plan<Id>,
   start: (id: Id, stack: AsyncDisposableStack) => Promise<Contender<Reading>>,
-): Promise<ReadonlyMap<Id, readonly Reading[]>> {
-  const readings = new Map<Id, Reading[]>(plan.ids.map((id) => [id, []]));
+): Promise<Readings<Id, Reading>> {
+  const readings = new Map<Id, Reading[][]>(plan.ids.map((id) => [id, []]));
   for (let launch = 1; launch <= plan.launches; launch += 1) {
     const say = (text: string): void => plan.onProgress(`launch ${launch}/${plan.launches}, ${text}`);
     await using stack = new AsyncDisposableStack();
@@ -39,11 +42,15 @@ export async function runRounds<Id extends string, Reading>(
       const contender = await start(id, stack);
       await contender.warm();
       running.push([id, contender]);
+      readings.get(id)?.push([]);
     }
     for (let round = 1; round <= plan.roundsPerLaunch; round += 1) {
       for (const [id, contender] of plan.random.shuffle(running)) {
         say(`round ${round}/${plan.roundsPerLaunch}: ${id}`);
-        readings.get(id)?.push(await contender.runBlock());
+        readings
+          .get(id)
+          ?.at(-1)
+          ?.push(await contender.runBlock());
       }
     }
   }

@@ -43,10 +43,10 @@ function listIds(): readonly PeerId[] {
 }
 
 async function compareClients(settings: Settings): Promise<void> {
-  const { quick, seed, launches } = settings;
+  const { quick, seed, launches = quick ? 2 : 4 } = settings;
   const ids = chooseIds(listIds(), settings);
   const plan = { roundsPerLaunch: 3, blockMs: quick ? 200 : 400 };
-  const readings = await measureClients({
+  const launched = await measureClients({
     ...plan,
     ids,
     launches,
@@ -56,8 +56,9 @@ async function compareClients(settings: Settings): Promise<void> {
     onProgress: showProgress,
   });
   showProgress("");
-  const rows = ids.map((id) => describeRow(id, readings.get(id) ?? []));
-  const judged = judgeBudgets(budgets, (id) => readings.get(id)?.map(({ cpuUs }) => cpuUs) ?? []);
+  const readingsOf = (id: PeerId): readonly Reading[] => launched.get(id)?.flat() ?? [];
+  const rows = ids.map((id) => describeRow(id, readingsOf(id)));
+  const judged = judgeBudgets(budgets, (id) => readingsOf(id).map(({ cpuUs }) => cpuUs));
 
   print(
     `${inFlight} in flight, ${launches} launches of ${plan.roundsPerLaunch} rounds, ` +

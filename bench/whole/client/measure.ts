@@ -3,7 +3,7 @@
 import { Child, figure } from "../../support/child.ts";
 import { startGo } from "../go.ts";
 import { runRounds } from "../rounds.ts";
-import type { Contender, Plan } from "../rounds.ts";
+import type { Contender, Plan, Readings } from "../rounds.ts";
 import { answerBody, inFlight } from "../work.ts";
 import { isMeasuredInNode } from "./peers.ts";
 import type { PeerId } from "./peers.ts";
@@ -22,7 +22,7 @@ export interface Reading {
   readonly connections: number;
 }
 
-export async function measureClients(plan: ClientPlan): Promise<ReadonlyMap<PeerId, readonly Reading[]>> {
+export async function measureClients(plan: ClientPlan): Promise<Readings<PeerId, Reading>> {
   await using target = await Target.start();
   return await runRounds(plan, async (id, stack) => new RunningPeer(id, target, plan, stack));
 }

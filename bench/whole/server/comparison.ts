@@ -86,13 +86,15 @@ async function compareServers(settings: Settings): Promise<void> {
   keepResults("server", { origin, figures: { inFlight, cpu, memory } }, drawing);
 }
 
-async function compareCpu({ quick, launches }: Settings, ids: readonly PeerId[], random: Random): Promise<CpuPart> {
-  const size = { roundsPerLaunch: quick ? 3 : 5, blockMs: quick ? 200 : 400 };
-  const warmMs = quick ? 600 : 2_500;
+async function compareCpu(settings: Settings, ids: readonly PeerId[], random: Random): Promise<CpuPart> {
+  const { quick, launches = quick ? 2 : 6 } = settings;
+  const size = { roundsPerLaunch: quick ? 4 : 8, blockMs: quick ? 150 : 250 };
+  const warmMs = quick ? 1_000 : 2_500;
   const readings = await measureServers({ ...size, ids, random, launches, warmMs, onProgress: showProgress });
   showProgress("");
-  const rows = ids.map((id) => describeCpu(id, readings.get(id) ?? []));
-  const budgets = judgeBudgets(cpuBudgets, (id) => readings.get(id)?.map(({ cpuUs }) => cpuUs) ?? []);
+  const bestOf = (id: PeerId): readonly Reading[] => readings.get(id)?.map(findLeast) ?? [];
+  const rows = ids.map((id) => describeCpu(id, bestOf(id)));
+  const budgets = judgeBudgets(cpuBudgets, (id) => bestOf(id).map(({ cpuUs }) => cpuUs));
   return { launches, ...size, rows, budgets };
 }
 
@@ -109,6 +111,14 @@ async function compareMemory({ quick }: Settings, ids: readonly PeerId[], random
   const rows = measured.map((id) => describeMemory(id, readings.get(id) ?? []));
   const budgets = judgeBudgets(memoryBudgets, (id) => readings.get(id)?.map((reading) => reading.residentBytes) ?? []);
   return { launches, steps, rows, budgets };
+}
+
+/**
+ * What a launch is judged by: the block in which it used the least CPU time. Whatever else runs on the machine can only
+ * add to it, by its share of the caches; budgets of a few percent are not to be seen through that otherwise.
+ */
+function findLeast(blocks: readonly Reading[]): Reading {
+  return blocks.reduce((least, block) => (block.cpuUs < least.cpuUs ? block : least));
 }
 
 function describeCpu(id: PeerId, readings: readonly Reading[]): Row {
@@ -137,7 +147,7 @@ function describeMemory(id: PeerId, readings: readonly MemoryReading[]): MemoryR
 function printCpu({ launches, roundsPerLaunch, blockMs, rows, budgets }: CpuPart, settings: Settings): void {
   print(
     `${inFlight} connections, ${launches} launches of ${roundsPerLaunch} rounds, ` +
-      `blocks of ${blockMs} ms in random order, seed ${settings.seed}\n`,
+      `blocks of ${blockMs} ms in random order, the least of each launch counts, seed ${settings.seed}\n`,
   );
   const header = ["server", "CPU us/request", "min", "max", "req/s", "load us"];
   const cells = rows.map(({ label, cpuUs, requestsPerSecond, loadCpuUs }) => [

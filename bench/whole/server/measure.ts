@@ -6,7 +6,7 @@
 import { Child, figure } from "../../support/child.ts";
 import { startGo } from "../go.ts";
 import { runRounds } from "../rounds.ts";
-import type { Contender, Plan } from "../rounds.ts";
+import type { Contender, Plan, Readings } from "../rounds.ts";
 import { answerBody } from "../work.ts";
 import { answerType, idleTimeoutMs } from "./peer.ts";
 import { isMeasuredInNode } from "./peers.ts";
@@ -24,7 +24,7 @@ export interface Reading {
   readonly loadCpuUs: number;
 }
 
-export async function measureServers(plan: ServerPlan): Promise<ReadonlyMap<PeerId, readonly Reading[]>> {
+export async function measureServers(plan: ServerPlan): Promise<Readings<PeerId, Reading>> {
   await using load = startLoad();
   return await runRounds(plan, async (id, stack) => {
     const child = stack.use(startServer(id, stack));
