@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { burstThenIdle } from "../bench/shows/burst-idle.ts";
 import { raceKeepAlive } from "../bench/shows/keep-alive-race.ts";
+import { crowdIn } from "../bench/shows/limit.ts";
 import { queueWaiters, visitOrigins } from "../bench/shows/scale.ts";
 import { soak } from "../bench/shows/soak.ts";
 
@@ -53,4 +54,21 @@ test(`a soak in every fault leaves nothing behind (seed ${seed})`, async () => {
   assert.equal(shown.stuck, 0);
   assert.deepEqual(shown.left, {});
   assert.deepEqual(shown.warnings, []);
+});
+
+test("three hundred clients at once are all served by a server that takes ten, and none is reset", async () => {
+  const shown = await crowdIn("wait", { clients: 300, limit: 10, work: 5 });
+
+  assert.deepEqual(shown.fates, { served: 300, refused: 0, reset: 0, closed: 0, "no answer": 0 });
+  assert.equal(shown.resets, 0);
+  assert.ok(shown.peak <= 10, `${shown.peak} requests at once`);
+});
+
+test("of three hundred clients at once, those that are refused all read a whole 503", async () => {
+  const shown = await crowdIn("reject", { clients: 300, limit: 10, work: 50 });
+
+  const { served, refused } = shown.fates;
+  assert.deepEqual(shown.fates, { served, refused, reset: 0, closed: 0, "no answer": 0 });
+  assert.ok(served >= 10 && refused > 0 && shown.resets === 0, `${served} served, ${shown.resets} resets`);
+  assert.ok(shown.peak <= 10, `${shown.peak} requests at once`);
 });
