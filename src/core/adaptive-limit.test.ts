@@ -200,3 +200,77 @@ test("answers too quick to measure move nothing", () => {
   for (let i = 0; i < 20; i++) feed(limit, clock, { rtt: 0.05, inFlight: 50 });
   assert.equal(limit.baselineMs, 0);
 });
+
+test("a limit that starts far too low reaches what full load needs within seconds, if it may ramp", (t) => {
+  const random = makeRandom(t);
+  const slow = new Simulation({ capacity: 400, serviceMs: 300 }, random, { initial: 8, min: 8, max: 1_000 });
+  const quick = new Simulation({ capacity: 400, serviceMs: 300 }, random, {
+    initial: 8,
+    min: 8,
+    max: 1_000,
+    ramp: true,
+  });
+  for (const simulation of [slow, quick]) simulation.callers = 300;
+  slow.run(10_000);
+  quick.run(10_000);
+  t.diagnostic(`after 10 s: ${slow.limit.limit} without, ${quick.limit.limit} with`);
+  assert.ok(slow.limit.limit < 40, String(slow.limit.limit));
+  assert.ok(quick.limit.limit >= 300, String(quick.limit.limit));
+});
+
+test("a ramp ends within a factor of two of the capacity, and stays there for ten minutes of full load", (t) => {
+  const random = makeRandom(t);
+  for (const capacity of [10, 30, 60]) {
+    const simulation = new Simulation({ capacity, serviceMs: 50 }, random, {
+      initial: 8,
+      min: 8,
+      max: 1_000,
+      ramp: true,
+    });
+    const first = simulation.run(60_000);
+    const later = simulation.run(540_000);
+    t.diagnostic(`capacity ${capacity}: limit ${first.toFixed(1)} after a minute, ${later.toFixed(1)} in the end`);
+    for (const settled of [first, later]) {
+      assert.ok(settled > capacity * 0.8 && settled < capacity * 2, `capacity ${capacity}: ${settled}`);
+    }
+  }
+});
+
+test("a ramping limit that is far too high comes down within seconds", (t) => {
+  const simulation = new Simulation({ capacity: 60, serviceMs: 50 }, makeRandom(t), {
+    initial: 8,
+    min: 8,
+    max: 1_000,
+    ramp: true,
+    random: () => 0.5,
+  });
+  simulation.run(20_000);
+  simulation.server.capacity = 15;
+  simulation.run(6_000);
+  t.diagnostic(`6 s after the capacity fell from 60 to 15: ${simulation.limit.limit}`);
+  assert.ok(simulation.limit.limit < 40, String(simulation.limit.limit));
+});
+
+test("a ramping limit finds its way back when a crowd was taken for the usual", (t) => {
+  const random = makeRandom(t);
+  const simulation = new Simulation({ capacity: 10, serviceMs: 20 }, random, { initial: 200, min: 8, ramp: true });
+  const settled = simulation.run(180_000);
+  t.diagnostic(`begun at 200 in full load, capacity 10: ${settled.toFixed(1)} after three minutes`);
+  assert.ok(settled < 25, String(settled));
+});
+
+test("at its minimum a ramping limit soon measures anew what is usual", () => {
+  const clock = { ms: 0 };
+  const limit = new AdaptiveLimit({ initial: 8, min: 8, max: 100, ramp: true, now: () => clock.ms, random: () => 0.5 });
+  for (let i = 0; i < 12; i++) feed(limit, clock, { rtt: 2, inFlight: 3 });
+  assert.ok(limit.baselineMs < 2.1, String(limit.baselineMs));
+  for (let i = 0; i < 12; i++) feed(limit, clock, { rtt: 50, inFlight: 8 });
+  assert.equal(limit.baselineMs, 50);
+});
+
+test("a ramping limit does not grow while it is not used up", () => {
+  const clock = { ms: 0 };
+  const limit = new AdaptiveLimit({ initial: 50, min: 8, max: 1_000, ramp: true, now: () => clock.ms });
+  for (let i = 0; i < 40; i++) feed(limit, clock, { rtt: 10, inFlight: 24 });
+  assert.equal(limit.limit, 50);
+});

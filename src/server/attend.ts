@@ -13,19 +13,17 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { context as currentContext } from "../core/context.ts";
 import type { Exchange } from "./exchange.ts";
-
-/** Where a request and its response keep their exchange. */
-export const exchangeKey: unique symbol = Symbol("sluice.exchange");
+import { containLateWrites, exchangeOf, containedHead } from "./late-methods.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
-  [exchangeKey]?: Exchange;
+  [exchangeOf]?: Exchange;
   /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
   _dumpAndCloseReadable?: () => void;
 }
 
 interface AttendedResponse extends ServerResponse {
-  [exchangeKey]?: Exchange;
+  [exchangeOf]?: Exchange;
 }
 
 interface ParsedSocket extends Socket {
@@ -52,19 +50,26 @@ function methodsOf(object: Attended): Methods {
   return object as unknown as Methods;
 }
 
-/** The methods as they would be without ours. */
-function inherited(object: Attended): Methods {
+function below(object: object): Methods {
   // A request or response inherits from those of Node, whatever a framework has put between.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return Object.getPrototypeOf(object) as Methods;
+}
+
+/** The methods as they would be without ours. */
+function inherited(object: Attended): Methods {
+  let methods = below(object);
+  // Somebody has made an object over this one (`Object.create(req)`).
+  while (methods.on === addListener) methods = below(methods);
+  return methods;
 }
 
 /** Gives a request and its response what they need. */
 export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
-  req[exchangeKey] = exchange;
-  res[exchangeKey] = exchange;
+  req[exchangeOf] = exchange;
+  containLateWrites(res, exchange);
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
   ofRequest.on = addListener;
@@ -85,8 +90,8 @@ export function attend(exchange: Exchange): void {
 export function attendStream(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
-  req[exchangeKey] = exchange;
-  res[exchangeKey] = exchange;
+  req[exchangeOf] = exchange;
+  containLateWrites(res, exchange);
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
   ofRequest.on = addListener;
@@ -110,7 +115,7 @@ function callEmit(emitter: Attended, args: unknown[]): boolean {
 }
 
 function emit(this: Attended, ...args: unknown[]): boolean {
-  const context = this[exchangeKey]?.context;
+  const context = this[exchangeOf]?.context;
   if (context === undefined || currentContext() === context) return callEmit(this, args);
   return context.run(callEmit, this, args);
 }
@@ -118,14 +123,14 @@ function emit(this: Attended, ...args: unknown[]): boolean {
 /** Of a request with a body. */
 function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
   const result = Reflect.apply(emit, this, args);
-  if (args[0] === "end") this[exchangeKey]?.onBodyEnd();
+  if (args[0] === "end") this[exchangeOf]?.onBodyEnd();
   return result;
 }
 
 /** Node calls it when the answer is complete and with the kernel. */
 function detachSocket(this: AttendedResponse, socket: Socket): void {
   Reflect.apply(inherited(this).detachSocket, this, [socket]);
-  this[exchangeKey]?.onFinish();
+  this[exchangeOf]?.onFinish();
 }
 
 /**
@@ -134,7 +139,8 @@ function detachSocket(this: AttendedResponse, socket: Socket): void {
  */
 function closeQuietly(this: AttendedRequest): void {
   const parser = (this.socket as ParsedSocket | null)?.parser;
-  const isHeard = Object.hasOwn(this, "emit");
+  // Some come another way than `on`: `prependListener`, or `on` of an object made over this one.
+  const isHeard = Object.hasOwn(this, "emit") || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
   if (isHeard || !this.complete || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
     Reflect.apply(inherited(this)._dump, this, []);
     return;
@@ -146,13 +152,13 @@ function closeQuietly(this: AttendedRequest): void {
 
 /** Keeps a connection from being kept when more of an upload is left than will be read. */
 function writeHeadOfUpload(this: AttendedResponse, ...args: unknown[]): unknown {
-  if (this[exchangeKey]?.isFarFromRead === true) this.shouldKeepAlive = false;
-  return Reflect.apply(inherited(this).writeHead, this, args);
+  if (this[exchangeOf]?.isFarFromRead === true) this.shouldKeepAlive = false;
+  return Reflect.apply(containedHead.writeHead, this, args);
 }
 
 /** Counts the bytes of a body whose length was not announced. */
 function pushChunk(this: AttendedRequest, chunk: Buffer | null): boolean {
-  const exchange = this[exchangeKey];
+  const exchange = this[exchangeOf];
   if (exchange !== undefined && chunk !== null && !exchange.takeChunk(chunk.length)) return true;
   return Reflect.apply(inherited(this).push, this, [chunk]) === true;
 }

@@ -132,23 +132,19 @@ const reasonOfCode: ReadonlyMap<string, BadRequestReason> = new Map([
   ["ERR_SSL_HTTP_REQUEST", "http_on_tls"],
 ]);
 
-/** These stand at the beginning of the first line, so the excerpt is what was wrong. */
-const firstLineReasons: ReadonlySet<BadRequestReason> = new Set([
-  "request_line",
-  "method",
-  "target",
-  "version",
-  "tls_on_http",
-]);
-
 const carriageReturn = 13;
 const newline = 10;
 const longestExcerpt = 64;
 
-/** `bytes` as Latin-1, up to the end of its first line. */
-function firstLineOf(bytes: Buffer, limit: number = bytes.length): string {
+/** `bytes` as Latin-1, up to the end of its first line, or to `limit`. */
+function firstLineOf(bytes: Buffer, limit: number): string {
   const end = bytes.subarray(0, limit).findIndex((byte) => byte === newline || byte === carriageReturn);
   return bytes.toString("latin1", 0, end < 0 ? Math.min(limit, bytes.length) : end);
+}
+
+/** Whether everything up to the error is the first line of what was parsed. */
+function isInFirstLine({ rawPacket, bytesParsed = 0 }: ClientError): boolean {
+  return rawPacket !== undefined && firstLineOf(rawPacket, bytesParsed).length === bytesParsed;
 }
 
 /** The record header of a TLS handshake: type 22, version 3.x. */
@@ -156,12 +152,12 @@ function beginsTls(packet: Buffer | undefined): boolean {
   return packet?.[0] === 0x16 && packet[1] === 3;
 }
 
-function unknownMethod({ rawPacket }: ClientError): BadRequestReason {
+function unknownMethod({ rawPacket, bytesParsed = 0 }: ClientError): BadRequestReason {
   if (rawPacket === undefined) return "request_line";
   if (beginsTls(rawPacket)) return "tls_on_http";
-  // RFC 9110 9.1 has 501 for a method that a server does not know, but this must be one.
-  const [method] = /^[\w!#$%&'*+.^`|~-]+(?= \S+ HTTP\/1\.[01]$)/.exec(firstLineOf(rawPacket, 1_024)) ?? [];
-  return method === undefined ? "request_line" : "method";
+  // RFC 9110 9.1 has 501 for a method that a server does not know. But this must be one, and not what follows a request.
+  const [method = ""] = /^[\w!#$%&'*+.^`|~-]+(?= \S+ HTTP\/1\.[01]$)/.exec(firstLineOf(rawPacket, 1_024)) ?? [];
+  return bytesParsed < method.length ? "method" : "request_line";
 }
 
 function wrongVersion({ reason, rawPacket, bytesParsed = 0 }: ClientError): BadRequestReason {
@@ -171,10 +167,9 @@ function wrongVersion({ reason, rawPacket, bytesParsed = 0 }: ClientError): BadR
 }
 
 /** llhttp has one limit for the request line and the header; only sometimes it is certain which one was too large. */
-function overflow({ rawPacket, bytesParsed }: ClientError): BadRequestReason {
-  if (rawPacket === undefined) return "header_size";
-  const line = firstLineOf(rawPacket, bytesParsed);
-  return /^[A-Z-]+ [/*h]/.test(line) && line.length === bytesParsed ? "target_size" : "header_size";
+function overflow(error: ClientError): BadRequestReason {
+  const start = error.rawPacket?.toString("latin1", 0, 32) ?? "";
+  return /^[A-Z-]+ [/*h]/.test(start) && isInFirstLine(error) ? "target_size" : "header_size";
 }
 
 /** Codes that llhttp uses for the end of any line. */
@@ -229,10 +224,10 @@ export function eventOfRequest(bad: BadRequest, req: IncomingMessage): BadReques
 /** The event of a `'clientError'`. */
 export function eventOfClientError(bad: BadRequest, error: Error, socket: Socket): BadRequestEvent {
   const { reason, status, message } = bad;
-  const { code, rawPacket }: ClientError = error;
+  const clientError: ClientError = error;
+  const { code, rawPacket } = clientError;
   // Later reads may be anything: the middle of a header, or what follows a body with a wrong length.
   const isFirstRead = rawPacket !== undefined && socket.bytesRead === rawPacket.length;
-  const shown =
-    isFirstRead && firstLineReasons.has(reason) ? excerpt(firstLineOf(rawPacket, longestExcerpt)) : undefined;
+  const shown = isFirstRead && isInFirstLine(clientError) ? excerpt(firstLineOf(rawPacket, longestExcerpt)) : undefined;
   return { reason, status, message, remoteAddress: socket.remoteAddress, code, excerpt: shown };
 }

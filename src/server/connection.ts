@@ -31,8 +31,9 @@ export const connectionKey: unique symbol = Symbol("sluice.connection");
 export interface GuardedSocket extends Socket {
   [connectionKey]?: Connection;
   _unrefTimer?: () => void;
+  readonly _readableState?: { readonly ended: boolean };
   /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
-  readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number } | null;
+  readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number; readonly fd?: number } | null;
   /** The raw socket below a TLS one. */
   readonly _parent?: GuardedSocket;
 }
@@ -108,6 +109,10 @@ function onActivity(this: GuardedSocket): void {
   const connection = this[connectionKey];
   if (connection !== undefined) connection.onActivity();
   unrefTimer?.call(this);
+}
+
+function noteHeader(connection: Connection): void {
+  connection.noteHeader();
 }
 
 function onClose(this: GuardedSocket): void {
@@ -325,6 +330,10 @@ export class Connection extends RingNode implements Carrier {
     return this.raw._handle?.writeQueueSize ?? 0;
   }
 
+  get descriptor(): number {
+    return this.raw._handle?.fd ?? -1;
+  }
+
   /** Bytes that the kernel has taken. `bytesWritten` of a socket also counts those that wait. */
   get sentBytes(): number {
     const handle = this.raw._handle;
@@ -332,7 +341,13 @@ export class Connection extends RingNode implements Carrier {
   }
 
   onActivity(): void {
-    if (this.#phase === "idle" || this.#phase === "new") this.#enter("header");
+    if (this.#phase === "idle" || this.#phase === "new") process.nextTick(noteHeader, this);
+  }
+
+  /** Bytes have come that were not a whole header, or else the other side's FIN, which is activity too. */
+  noteHeader(): void {
+    const isOver = this.socket._readableState?.ended === true;
+    if (!isOver && (this.#phase === "idle" || this.#phase === "new")) this.#enter("header");
   }
 
   onDeadline(): void {

@@ -69,6 +69,7 @@ export class Drain {
     for (const connection of connectionsOf(core.idle)) connection.close("drain");
     let cut: readonly Connection[] = [];
     if (!(await this.#emptyWithin(grace))) {
+      core.gate.close();
       core.contexts.endAll("ERR_SHUTTING_DOWN");
       await this.#emptyWithin(lastWordsMs);
       cut = this.#busy();

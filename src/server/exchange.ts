@@ -11,6 +11,9 @@ import type { RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
+import { AdmissionTicket } from "./admission.ts";
+import type { LateWriteOwner } from "./late-methods.ts";
+import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
@@ -24,6 +27,8 @@ export interface Carrier {
   readonly sentBytes: number;
   /** Bytes that wait because the client does not read. */
   readonly unsentBytes: number;
+  /** Of the socket that they wait for; -1 if it is not that which holds them back. */
+  readonly descriptor: number;
   /** Calls the exchange's `onDeadline` after `ms`. */
   armExchange(ms: number): void;
   /** Ends it so that the other side gets all that was written. */
@@ -62,7 +67,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange implements RequestOwner {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -78,9 +83,11 @@ export class Exchange implements RequestOwner {
   readonly #carrier: Carrier;
   #state: ExchangeState = "waiting";
   #own: OwnDeadlines | undefined;
-  #rates: RateWatch | undefined;
+  #rateWatch: RateWatch | undefined;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
+  /** Whether its client has left. */
+  #isGone = false;
   /** Bytes that have come of a body of unknown length. */
   #chunkBytes = 0;
   /** How many of them had come when the answer was complete. */
@@ -89,6 +96,7 @@ export class Exchange implements RequestOwner {
   #readBefore = 0;
 
   constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse) {
+    super();
     this.#core = core;
     this.#carrier = carrier;
     this.req = req;
@@ -99,6 +107,21 @@ export class Exchange implements RequestOwner {
 
   get isOver(): boolean {
     return this.#state === "over";
+  }
+
+  get lateWrites(): LateWrites {
+    return this.#core.lateWrites;
+  }
+
+  /** Whether it came with `Expect: 100-continue`, and nobody has told it to go on. */
+  expectsContinue = false;
+
+  onAdmitted(): void {
+    this.#core.onAdmitted?.(this);
+  }
+
+  onShed(reason: ShedReason): void {
+    this.shed(reason);
   }
 
   /** Bytes of the request that have been announced and not read. */
@@ -112,9 +135,10 @@ export class Exchange implements RequestOwner {
     return this.#chunkBytes;
   }
 
-  /** Whether so much of the request is unread that its connection is not worth keeping. */
+  /** Whether so much of the request is unread that its connection is not worth keeping. Unknown is not much. */
   get isFarFromRead(): boolean {
-    return this.unreadBytes > maxUnreadBytes;
+    const { unreadBytes } = this;
+    return unreadBytes > maxUnreadBytes && unreadBytes !== Infinity;
   }
 
   /** It has its place: from here on its time runs. `deadline` is the caller's own. */
@@ -168,7 +192,7 @@ export class Exchange implements RequestOwner {
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
   takeChunk(length: number): boolean {
     this.#chunkBytes += length;
-    if (this.#state === "answered") {
+    if (this.#state === "answered" && !this.#isBeingRead) {
       if (this.#chunkBytes > this.#chunksBefore + maxUnreadBytes) this.#carrier.close("answered");
       return true;
     }
@@ -180,6 +204,12 @@ export class Exchange implements RequestOwner {
   /** The answer says that the connection ends with it, unless it has begun. */
   closeAfterwards(): void {
     if (!this.res.headersSent) this.res.shouldKeepAlive = false;
+  }
+
+  /** It stays for as long as its client does, and counts against no limit on concurrency. */
+  stream(): void {
+    this.setDeadlines({ handleBy: Infinity, writeBy: Infinity });
+    this.#core.admission.release(this);
   }
 
   /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
@@ -212,16 +242,27 @@ export class Exchange implements RequestOwner {
       return;
     }
     this.#state = "answered";
+    if (this.#isBeingRead) {
+      this.#carrier.armExchange(this.#nextLook(now()));
+      return;
+    }
     this.#chunksBefore = this.#chunkBytes;
     this.#carrier.armExchange(maxUnreadMs);
     // Node throws away what nobody has begun to read, and leaves what somebody has.
     this.req.resume();
   }
 
+  /** A handler may answer first and read on: then the limits of a request hold as before. */
+  get #isBeingRead(): boolean {
+    const { req } = this;
+    return this.#failure === undefined && (req.listenerCount("data") > 0 || req.listenerCount("readable") > 0);
+  }
+
   /** The connection is closed, or the stream. */
   onClose(): void {
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
+      this.#isGone = this.#failure === undefined;
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
@@ -231,7 +272,7 @@ export class Exchange implements RequestOwner {
   onDeadline(): void {
     const at = now();
     if (this.#state === "over") return;
-    if (this.#state === "answered") {
+    if (this.#state === "answered" && !this.#isBeingRead) {
       this.#carrier.close("answered");
       return;
     }
@@ -242,6 +283,13 @@ export class Exchange implements RequestOwner {
 
   get #writeBy(): number {
     return this.#own?.writeBy ?? this.startedAt + this.#core.options.writeTimeout;
+  }
+
+  /** Made when it is first needed: nearly every request has ended before. */
+  get #rates(): RateWatch {
+    const { options, sendQueues } = this.#core;
+    const start = { at: this.startedAt, readBytes: this.#readBefore };
+    return (this.#rateWatch ??= new RateWatch(options, sendQueues, start));
   }
 
   #fail(failure: TimeoutKind): void {
@@ -261,12 +309,11 @@ export class Exchange implements RequestOwner {
   #findFailure(at: number): TimeoutKind | undefined {
     const { res, req } = this;
     const { readBy, handleBy, writeBy } = this.deadlines;
-    if (at >= writeBy) return "write";
+    if (at >= writeBy && this.#state === "running") return "write";
     if (this.#failure !== undefined) return this.res.writableFinished ? undefined : "write";
     if (at >= handleBy && !res.headersSent) return "handler";
     const reads = this.announcedBytes > 0 && !req.complete;
     if (reads && at >= readBy) return "read";
-    this.#rates ??= new RateWatch(this.#core.options, this.startedAt, this.#readBefore);
     return this.#rates.look(at, this.#carrier, reads ? req : undefined);
   }
 
@@ -275,10 +322,10 @@ export class Exchange implements RequestOwner {
     const { req, res } = this;
     const { readBy, handleBy, writeBy } = this.deadlines;
     const reads = this.announcedBytes > 0 && !req.complete;
-    let next = writeBy;
+    let next = this.#state === "running" ? writeBy : Infinity;
     if (!res.headersSent) next = Math.min(next, handleBy);
     if (reads) next = Math.min(next, readBy);
-    next = Math.min(next, this.#rates?.nextAt(reads) ?? Infinity);
+    next = Math.min(next, this.#rates.nextAt(reads));
     return Math.max(next - at, 1);
   }
 
@@ -293,9 +340,13 @@ export class Exchange implements RequestOwner {
   }
 
   #end(): void {
+    const { admission, gate } = this.#core;
+    if (this.#state === "waiting") admission.abandon(this);
+    else if (this.#isGone) admission.release(this);
+    else admission.leave(this, this.#failure !== undefined);
     this.#state = "over";
     this.#core.inFlight -= 1;
-    if (this.addressKey !== undefined) this.#core.gate.perAddress.leave(this.addressKey);
+    if (this.addressKey !== undefined) gate.perAddress.leave(this.addressKey);
     this.context?.release();
     this.#carrier.endExchange();
   }

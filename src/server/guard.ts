@@ -10,12 +10,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { now } from "../core/clock.ts";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
 import type { AcceptHandler, RefuseReason } from "./accept.ts";
-import { attend, exchangeKey } from "./attend.ts";
+import { attend } from "./attend.ts";
+import { requestBad } from "./channels.ts";
+import { exchangeOf } from "./late-methods.ts";
 import {
   describeClientError,
   eventOfClientError,
@@ -97,6 +98,7 @@ class Guard implements Guarded, AcceptHandler {
       server,
       takeOverClose(server, () => void this.drain()),
     );
+    this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     takeOverListen(server, options.backlog);
     takeOverTimers(server, options);
@@ -147,9 +149,11 @@ class Guard implements Guarded, AcceptHandler {
       case "close":
         this.#observed?.[Symbol.dispose]();
         this.#observed = undefined;
+        this.#core.pressure.stop();
         break;
       case "listening":
         this.#observed ??= observeServer(this.#core, () => this.#server.address());
+        this.#core.pressure.start();
         takeOverTimers(this.#server, this.#core.options);
         break;
       default:
@@ -193,7 +197,7 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    if (Object.hasOwn(req, exchangeKey)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    if (Object.hasOwn(req, exchangeOf)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
     const ofHttp2 = isOfHttp2(req);
     const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
@@ -234,7 +238,8 @@ class Guard implements Guarded, AcceptHandler {
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    const bad = checkRequest(exchange.req, options.maxHeaders);
+    // HTTP/2 has no such freedoms, and nghttp2 allows none.
+    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
       exchange.refuse(bad);
@@ -252,7 +257,11 @@ class Guard implements Guarded, AcceptHandler {
       exchange.answer(413, "The body is too large.");
       return;
     }
-    this.#run(exchange, how);
+    exchange.expectsContinue = how.expectsContinue;
+    const deadline = readDeadline(exchange);
+    const entrance = this.#core.admission.enter(exchange, exchange.req, deadline);
+    if (entrance === "admitted") this.#run(exchange, deadline, how.isFirst);
+    else if (entrance !== "queued") exchange.shed(entrance);
   }
 
   /** Behind a trusted proxy a connection is nobody's: there the requests of an address are counted. */
@@ -270,10 +279,10 @@ class Guard implements Guarded, AcceptHandler {
     return true;
   }
 
-  #run(exchange: Exchange, { expectsContinue, isFirst }: Arrival): void {
+  #run(exchange: Exchange, deadline: number, isFirst: boolean): void {
     const { req, res } = exchange;
-    const context = exchange.start(readDeadline(req), readTraceparent(req));
-    if (!expectsContinue) {
+    const context = exchange.start(deadline, readTraceparent(req));
+    if (!exchange.expectsContinue) {
       if (isFirst) {
         // Node's parser is the caller, and puts its own scope back: there is no need to pay for that twice.
         context.enter();
@@ -288,6 +297,8 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
+    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
+    if (connection?.isClosing === true) return true;
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
     // Whoever listens answers.
@@ -301,7 +312,7 @@ class Guard implements Guarded, AcceptHandler {
 
   #tellBad(bad: BadRequest, event: BadRequestEvent): void {
     this.#core.instruments.badRequest(bad.reason);
-    if (this.#server.listenerCount("badRequest") > 0) this.#emit("badRequest", event);
+    this.#core.tell("badRequest", requestBad, event);
   }
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
@@ -345,10 +356,10 @@ const refusals: Readonly<Record<RefuseReason, string>> = {
 const neverPutOff: RequestOwner = { reconsiderDeadline: (passed) => passed };
 
 /** The caller's own deadline on the monotonic clock; `Infinity` without one. */
-function readDeadline(req: IncomingMessage): number {
+function readDeadline({ req, startedAt }: Exchange): number {
   const raw = req.headers[remainingHeader];
   if (typeof raw !== "string" || !/^\d{1,9}$/.test(raw)) return Infinity;
-  return now() + Number(raw);
+  return startedAt + Number(raw);
 }
 
 function readTraceparent(req: IncomingMessage): string | undefined {

@@ -47,7 +47,10 @@ export class StreamCarrier extends WheelTimer implements Carrier {
     this.exchange = new Exchange(core, this, req, res);
     connection.openStream(this);
     attendStream(this.exchange);
-    req.stream.once("finish", () => this.exchange.onFinish());
+    req.stream.once("finish", () => {
+      // Node also ends a stream that was reset.
+      if (!req.stream.aborted && req.stream.rstCode === noError) this.exchange.onFinish();
+    });
     req.stream.once("close", () => {
       this.exchange.onClose();
       core.wheel.cancel(this);
@@ -71,6 +74,10 @@ export class StreamCarrier extends WheelTimer implements Carrier {
 
   get unsentBytes(): number {
     return this.#stream.bufferSize;
+  }
+
+  get descriptor(): number {
+    return this.#connection.unsentBytes > 0 ? this.#connection.descriptor : -1;
   }
 
   armExchange(ms: number): void {

@@ -9,7 +9,7 @@
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
 
-import { ServerResponse, STATUS_CODES } from "node:http";
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 
 /** What a client is told instead of an answer. */
@@ -46,6 +46,27 @@ export function discardInput(socket: Socket): void {
 export function startLinger(socket: Socket): void {
   discardInput(socket);
   socket.end();
+}
+
+/** In the place of Node's own `_destroy`, which takes the connection with it. */
+function destroyAlone(this: IncomingMessage, error: Error | null, done: (error?: Error | null) => void): void {
+  this.aborted = true;
+  this.emit("aborted");
+  // As Node has it: an error that nobody listens for is none.
+  process.nextTick(() => done(this.listenerCount("error") > 0 ? error : null));
+}
+
+/**
+ * Tells whoever reads a request that there will be no more of it, as if its client had left, and lets the connection
+ * live on to carry the answer. Without that a handler that awaits the body waits for ever: http tells it of the end of
+ * a connection only while its answer is not complete.
+ */
+export function abortRequest(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return;
+  // What still comes of the body would find nobody, and stop the connection.
+  Reflect.set(req, "_dumped", true);
+  req._destroy = destroyAlone;
+  req.destroy(Object.assign(new Error("aborted"), { code: "ECONNRESET" }));
 }
 
 /** A whole answer, as it goes over the wire. */
@@ -91,14 +112,15 @@ export function refuse(socket: Socket, refusal: Refusal): boolean {
 }
 
 /**
- * Stops reading requests from a connection whose input makes no sense, if it owes the answer to one that came whole.
+ * Stops reading requests from a connection whose input makes no sense, if there is an answer to be finished: to a request
+ * that came whole, or one that was given early and has not gone out.
  *
- * Answers go in the order of requests, so that one is finished, and is the last: what is wrong came after it and gets
+ * Answers go in the order of requests, so that one comes first, and is the last: what is wrong came after it and gets
  * none. `false` when no answer is due; then it is the current request that is wrong, and can be refused.
  */
 export function endAfterAnswer(socket: Socket): boolean {
   const answer = currentAnswer(socket);
-  if (answer?.req.complete !== true) return false;
+  if (answer === undefined || !(answer.req.complete || answer.writableEnded)) return false;
   discardInput(socket);
   answer.shouldKeepAlive = false;
   // Too late for the header, this still makes http close the connection after the answer.

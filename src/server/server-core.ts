@@ -10,9 +10,16 @@ import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { Lifecycle } from "../core/lifecycle.ts";
 import { RingNode } from "../core/ring.ts";
 import { AcceptGate, type AcceptHandler } from "./accept.ts";
+import { Admission } from "./admission.ts";
+import { lateWritten, type Topic } from "./channels.ts";
 import type { Connection, Deferred } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
 import { ServerInstruments } from "./instruments.ts";
-import type { ResolvedDataRate, ResolvedServerOptions } from "./server-options.ts";
+import { LateWrites } from "./late-writes.ts";
+import { Pressure } from "./pressure.ts";
+import { firstLookMs } from "./rate-watch.ts";
+import { SendQueues } from "./send-queues.ts";
+import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
@@ -33,8 +40,12 @@ export class ServerCore {
   readonly wheel: DeadlineWheel = new DeadlineWheel({ tickMs });
   readonly contexts: RequestContexts = new RequestContexts();
   readonly lifecycle: Lifecycle = new Lifecycle();
+  readonly sendQueues: SendQueues = new SendQueues();
   /** Which connections have a place. Its handler is the guard. */
   readonly gate: AcceptGate;
+  readonly admission: Admission;
+  readonly pressure: Pressure;
+  readonly lateWrites: LateWrites;
   /** Idle connections, longest idle first. */
   readonly idle: RingNode = new RingNode();
   /** All others. */
@@ -63,6 +74,8 @@ export class ServerCore {
     room: 0,
     error: 0,
   };
+  /** Runs the handler of an exchange that had to wait. Set by the guard. */
+  onAdmitted: ((exchange: Exchange) => void) | undefined;
   /** Told each time a connection or an exchange ends: a drain waits for that. */
   onLess: (() => void) | undefined;
 
@@ -71,9 +84,25 @@ export class ServerCore {
     this.events = events;
     this.gate = new AcceptGate(options, this.wheel, handler);
     const { handlerTimeout, writeTimeout, readTimeout, minRequestRate, minResponseRate } = options;
-    this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookOf(minResponseRate));
-    this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookOf(minRequestRate));
-    this.instruments = new ServerInstruments(options.registry, options.name);
+    this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookMs(minResponseRate));
+    this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookMs(minRequestRate));
+    const instruments = new ServerInstruments(options.registry, options.name);
+    this.instruments = instruments;
+    this.pressure = new Pressure(options.concurrency);
+    this.admission = new Admission(options.concurrency, {
+      wheel: this.wheel,
+      pressure: this.pressure,
+      onWaited: (waitedMs) => instruments.queueTime.record(waitedMs / 1_000),
+    });
+    this.lateWrites = new LateWrites((late) => this.tell("lateWrite", lateWritten, late), {
+      onLate: (method) => instruments.lateWrite(method),
+    });
+  }
+
+  /** Tells whoever listens on the server or on the channel. */
+  tell<Message extends object>(event: string, topic: Topic<Message>, message: Message): void {
+    if (this.events.listenerCount(event) > 0) this.events.emit(event, message);
+    topic.publish(message);
   }
 
   get draining(): boolean {
@@ -94,8 +123,4 @@ export class ServerCore {
   get connections(): number {
     return this.levels.new + this.levels.active + this.levels.idle;
   }
-}
-
-function firstLookOf({ bytesPerSecond, grace }: ResolvedDataRate): number {
-  return bytesPerSecond > 0 ? grace : Infinity;
 }

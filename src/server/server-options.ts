@@ -27,7 +27,7 @@ import {
 /** How slowly a body may come in or go out. */
 export interface DataRateOptions {
   /**
-   * Bytes that must pass in each second, on average since the last look, which comes once a second.
+   * Bytes that must pass in each second, on average over the grace.
    *
    * Only time in which the other side is waited for counts: an upload that the handler does not read, and an answer
    * that has nothing to send, are nobody's fault. 0 turns the rule off.
@@ -39,6 +39,11 @@ export interface DataRateOptions {
   readonly bytesPerSecond?: number;
   /**
    * How long a transfer may be slower before it is cut: TCP starts slowly, and radio links pause.
+   *
+   * That a client reads is seen in steps: its kernel makes room known a segment at a time, or a sixteenth of its buffer
+   * (1 to 4 KB for a small one, 64 KB over loopback, 0.4 MB for one of 6 MB). A client that takes longer than the grace
+   * for a step is cut, however low the rate. Our own kernel hides more, a third of its send buffer, which can be a
+   * megabyte; on Linux it is asked (`/proc/net/tcp`) before anybody is cut. On other systems allow for it here.
    *
    * @default "5s"
    * @range above 0 to 1 h

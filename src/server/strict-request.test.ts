@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2Server, type OutgoingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { requestRows, type RequestRow } from "../../test/support/bad-requests.ts";
 import { assertNothingLeft, listen, type LoopbackServer } from "../../test/support/loopback.ts";
@@ -78,15 +79,6 @@ const strict = new StrictServer((req, res) => {
 });
 let server: LoopbackServer;
 
-before(async () => {
-  server = await listen(strict.http);
-});
-
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  await assertNothingLeft();
-});
-
 async function run(row: RequestRow, isInPieces: boolean): Promise<void> {
   strict.reasons.length = 0;
   await using client = await wireClient(server.port);
@@ -111,9 +103,59 @@ async function run(row: RequestRow, isInPieces: boolean): Promise<void> {
   }
 }
 
-for (const row of requestRows) {
-  const outcome = row.reason ?? (row.status === 0 ? "no answer" : "served");
-  test(`${row.name}: ${outcome}, ${row.fate}`, () => run(row, false));
-  if (row.onePiece === true || row.bytes.length > 500) continue;
-  test(`${row.name}, byte by byte: ${outcome}, ${row.fate}`, () => run(row, true));
-}
+describe("HTTP/1", () => {
+  before(async () => {
+    server = await listen(strict.http);
+  });
+
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await assertNothingLeft();
+  });
+
+  for (const row of requestRows) {
+    const outcome = row.reason ?? (row.status === 0 ? "no answer" : "served");
+    test(`${row.name}: ${outcome}, ${row.fate}`, () => run(row, false));
+    if (row.onePiece === true || row.bytes.length > 500) continue;
+    test(`${row.name}, byte by byte: ${outcome}, ${row.fate}`, () => run(row, true));
+  }
+});
+
+const streams: readonly { readonly name: string; readonly headers: OutgoingHttpHeaders; readonly reason?: string }[] = [
+  { name: "a request as browsers send it", headers: { ":path": "/a?b\\c", ":authority": "a:80" } },
+  { name: "Host in the place of :authority", headers: { host: "a" } },
+  { name: "Host beside :authority, spelt otherwise", headers: { ":authority": "a:80", ":scheme": "http", host: "A" } },
+  { name: "Host beside another :authority", headers: { ":authority": "a", host: "b" }, reason: "host_mismatch" },
+  { name: "a malformed :authority", headers: { ":authority": "a;b" }, reason: "host_malformed" },
+  { name: "a malformed Host", headers: { host: "a;b" }, reason: "host_malformed" },
+  { name: "a fragment", headers: { ":path": "/a#b" }, reason: "target" },
+  { name: "a backslash", headers: { ":path": "/a\\b" }, reason: "target" },
+  {
+    name: "more header fields than maxHeaders",
+    headers: Object.fromEntries(Array.from({ length: maxHeaders + 1 }, (_, at) => [`x-${at}`, "y"])),
+    reason: "header_count",
+  },
+];
+
+describe("HTTP/2", () => {
+  afterEach(assertNothingLeft);
+
+  for (const { name, headers, reason } of streams) {
+    test(`${name}: ${reason ?? "served"}`, async () => {
+      const http2 = createHttp2Server();
+      const found = Promise.withResolvers<BadRequest | undefined>();
+      http2.on("request", (req, res) => {
+        // Node's compatible request has all that is looked at here.
+        found.resolve(checkRequest(req as unknown as IncomingMessage, maxHeaders));
+        res.end();
+      });
+      await using listening = await listen(http2);
+      const session = connectHttp2(`http://127.0.0.1:${listening.port}`);
+      const stream = session.request(headers).resume();
+
+      assert.equal((await found.promise)?.reason, reason);
+      stream.close();
+      session.destroy();
+    });
+  }
+});

@@ -41,10 +41,10 @@ const longestName = 255;
  * RFC 3986 has more: `a,b`, `a;b` and `%61` are names too, and no resolver knows them. An underscore is no part of a
  * host name (RFC 952), but of thousands of names in container networks, and nobody reads it otherwise.
  */
-const authority = /^(?:([\w~-]+(?:\.[\w~-]+)*\.?)|\[([\d:a-fA-F.]+)\])(?::(\d{0,5}))?$/;
+const authorityPattern = /^(?:([\w~-]+(?:\.[\w~-]+)*\.?)|\[([\d:a-fA-F.]+)\])(?::(\d{0,5}))?$/;
 
 function parsesAsHost(host: string): boolean {
-  const [, name, address, port = ""] = authority.exec(host) ?? [];
+  const [, name, address, port = ""] = authorityPattern.exec(host) ?? [];
   if (Number(port) > 65_535) return false;
   if (address !== undefined) return isIPv6(address);
   if (name === undefined || name.length > longestName) return false;
@@ -155,6 +155,10 @@ function withoutDefaultPort(host: string, scheme: string): string {
   return shorter.endsWith(":") ? shorter.slice(0, -1) : shorter;
 }
 
+function isSameHost(one: string, other: string, scheme: string): boolean {
+  return withoutDefaultPort(one.toLowerCase(), scheme) === withoutDefaultPort(other.toLowerCase(), scheme);
+}
+
 /**
  * `http://host/path`, as proxies get it, and as RFC 9112 3.2.2 wants it accepted everywhere.
  *
@@ -163,9 +167,7 @@ function withoutDefaultPort(host: string, scheme: string): string {
 function checkAbsolute(url: string, host: string | undefined): BadRequest | undefined {
   const [, scheme = "", target = ""] = /^(https?):\/\/([^/?]+)/.exec(url.toLowerCase()) ?? [];
   if (!isGoodHost(target) || !isGoodPath(url)) return badRequests.target;
-  if (host === undefined) return undefined;
-  const isSame = withoutDefaultPort(target, scheme) === withoutDefaultPort(host.toLowerCase(), scheme);
-  return isSame ? undefined : badRequests.host_mismatch;
+  return host === undefined || isSameHost(target, host, scheme) ? undefined : badRequests.host_mismatch;
 }
 
 function checkTarget(req: IncomingMessage): BadRequest | undefined {
@@ -177,6 +179,29 @@ function checkTarget(req: IncomingMessage): BadRequest | undefined {
   return checkAbsolute(url, req.headers.host);
 }
 
+/** The header of a stream begins with its pseudo-fields, whose names no request of HTTP/1 can have. */
+const pseudoFields = 4;
+
+/**
+ * A request of HTTP/2: nghttp2 has seen to its framing, its pseudo-fields and their characters. It lets Host say
+ * something else than `:authority`, which RFC 9113 8.3.1 calls malformed.
+ */
+function checkStream(
+  { headers, method, url = "", rawHeaders }: IncomingMessage,
+  maxHeaders: number,
+): BadRequest | undefined {
+  if (rawHeaders.length > 2 * (maxHeaders + pseudoFields)) return badRequests.header_count;
+  const { ":authority": authority, ":scheme": scheme, host } = headers;
+  // Declared as a list like any field that Node does not know, and never one: nghttp2 refuses the second.
+  const target = typeof authority === "string" ? authority : host;
+  if (target === undefined) return badRequests.host_missing;
+  if (target === "") return badRequests.host_empty;
+  if (!isGoodHost(target)) return badRequests.host_malformed;
+  if (host !== undefined && host !== target && !isSameHost(host, target, String(scheme)))
+    return badRequests.host_mismatch;
+  return isGoodPath(url) && (url !== "*" || method === "OPTIONS") ? undefined : badRequests.target;
+}
+
 /**
  * Says what is wrong with a request that Node gives to a handler: one of `'request'`, `'checkContinue'` or
  * `'checkExpectation'`.
@@ -185,7 +210,9 @@ function checkTarget(req: IncomingMessage): BadRequest | undefined {
  * since Node drops what is beyond without a word, and `requireHostHeader: false`.
  */
 export function checkRequest(req: IncomingMessage, maxHeaders: number): BadRequest | undefined {
-  return checkHeader(req, maxHeaders) ?? checkTarget(req);
+  const bad = checkHeader(req, maxHeaders) ?? checkTarget(req);
+  // HTTP/2 has that version in earnest.
+  return bad === badRequests.version && ":method" in req.headers ? checkStream(req, maxHeaders) : bad;
 }
 
 /** RFC 9112 3.2.3: `host:port` and nothing else. */

@@ -296,6 +296,17 @@ const ends: readonly RequestRow[] = [
   { name: "an end before anything", bytes: "", status: 0, reason: undefined, fate: "silent", ends: true },
 ];
 
+const followers: readonly RequestRow[] = [
+  closed("more after Connection: close", get("Host: a", "Connection: close").repeat(2), [200, "after_close"], {
+    onePiece: true,
+  }),
+  closed("a body after a request of HTTP/1.0 without a length", "POST / HTTP/1.0\r\n\r\nx", [200, "after_close"], {
+    onePiece: true,
+  }),
+  closed("more body than announced", post(["Content-Length: 1"], "xy"), [200, "request_line"], { onePiece: true }),
+  closed("nonsense after a request", `${get("Host: a")}\x01`, [200, "request_line"], { onePiece: true }),
+];
+
 const upgrade = ["Connection: Upgrade", "Upgrade: x"];
 const tunnels: readonly RequestRow[] = [
   closed("an upgrade without Host", get(...upgrade), [400, "host_missing"]),
@@ -319,5 +330,6 @@ export const requestRows: readonly RequestRow[] = [
   ...lengths,
   ...bodies,
   ...ends,
+  ...followers,
   ...tunnels,
 ];
