@@ -15,7 +15,10 @@ import { clients } from "./whole/client/comparison.ts";
 import type { Comparison, Settings } from "./whole/comparison.ts";
 import { servers } from "./whole/server/comparison.ts";
 
-const comparisons: Readonly<Record<string, Comparison>> = { client: clients, server: servers };
+const comparisons: ReadonlyMap<string, Comparison> = new Map([
+  ["client", clients],
+  ["server", servers],
+]);
 
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,9 +51,10 @@ for (const [index, comparison] of chosen.entries()) {
 
 /** Those that are named, or all; without those that have none of the peers of `--only`. */
 function chooseComparisons(names: readonly string[], ids: readonly string[] | undefined): readonly Comparison[] {
-  const wanted = names.length === 0 ? Object.keys(comparisons) : names;
+  const wanted = names.length === 0 ? [...comparisons.keys()] : names;
   const found = wanted.map(
-    (name) => comparisons[name] ?? refuse(`Nothing to compare is named ${name}; ${listed(Object.keys(comparisons))}`),
+    (name) =>
+      comparisons.get(name) ?? refuse(`Nothing to compare is named ${name}; ${listed([...comparisons.keys()])}`),
   );
   if (!ids) return found;
   const known = new Set(found.flatMap((comparison) => comparison.ids()));
