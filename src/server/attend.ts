@@ -13,7 +13,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { context as currentContext } from "../core/context.ts";
 import type { Exchange } from "./exchange.ts";
-import { containLateWrites, exchangeOf, containedHead } from "./late-methods.ts";
+import { containedMethods, containIfNeeded, containLateWrites, exchangeOf } from "./late-methods.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
@@ -40,6 +40,7 @@ interface Methods {
   emit: Method;
   push: Method;
   writeHead: Method;
+  end: Method;
   detachSocket: Method;
   _dump: Method;
 }
@@ -69,7 +70,7 @@ export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
   req[exchangeOf] = exchange;
-  containLateWrites(res, exchange);
+  res[exchangeOf] = exchange;
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
   ofRequest.on = addListener;
@@ -77,6 +78,7 @@ export function attend(exchange: Exchange): void {
   ofResponse.on = addListener;
   ofResponse.addListener = addListener;
   ofResponse.detachSocket = detachSocket;
+  ofResponse.end = end;
   if (exchange.announcedBytes === 0) {
     ofRequest._dump = closeQuietly;
     return;
@@ -127,6 +129,14 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
   return result;
 }
 
+/** From here on whatever is written is late. */
+function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
+  const exchange = this[exchangeOf];
+  if (exchange !== undefined) containIfNeeded(this, exchange);
+  return result;
+}
+
 /** Node calls it when the answer is complete and with the kernel. */
 function detachSocket(this: AttendedResponse, socket: Socket): void {
   Reflect.apply(inherited(this).detachSocket, this, [socket]);
@@ -153,7 +163,7 @@ function closeQuietly(this: AttendedRequest): void {
 /** Keeps a connection from being kept when more of an upload is left than will be read. */
 function writeHeadOfUpload(this: AttendedResponse, ...args: unknown[]): unknown {
   if (this[exchangeOf]?.isFarFromRead === true) this.shouldKeepAlive = false;
-  return Reflect.apply(containedHead.writeHead, this, args);
+  return Reflect.apply(containedMethods.writeHead, this, args);
 }
 
 /** Counts the bytes of a body whose length was not announced. */

@@ -12,9 +12,10 @@ import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { AdmissionTicket } from "./admission.ts";
-import type { LateWriteOwner } from "./late-methods.ts";
+import { containIfNeeded, type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
+import { abortRequest } from "./refusal.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
@@ -109,6 +110,11 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     return this.#state === "over";
   }
 
+  /** Whether its answer is out, and only the rest of its body is not. */
+  get isAnswered(): boolean {
+    return this.#state === "answered";
+  }
+
   get lateWrites(): LateWrites {
     return this.#core.lateWrites;
   }
@@ -167,12 +173,14 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
+    this.context?.end("ERR_CLIENT_GONE");
     this.answer(bad.status, bad.message);
   }
 
   /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
   answer(status: number, message: string): void {
-    const { res } = this;
+    const { res, req } = this;
+    const isHandled = this.#state === "running";
     if (this.#state === "waiting") this.start(Infinity, undefined);
     if (res.headersSent || res.writableEnded) {
       this.#carrier.cut("refused");
@@ -187,6 +195,8 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     res.setHeader("Content-Length", Buffer.byteLength(body));
     if (status === 503) res.setHeader("Retry-After", Math.ceil(this.#core.options.retryAfter / 1_000));
     res.end(body);
+    // Last, so that it is too late for the handler to answer.
+    if (isHandled && this.unreadBytes > 0 && req.httpVersionMajor === 1) abortRequest(req);
   }
 
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
@@ -263,6 +273,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
       this.#isGone = this.#failure === undefined;
+      containIfNeeded(this.res, this);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
