@@ -299,6 +299,10 @@ class Guard implements Guarded, AcceptHandler {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
     // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
     if (connection?.isClosing === true) return true;
+    if (connection !== undefined && Reflect.get(error, "code") === "ERR_HTTP_REQUEST_TIMEOUT") {
+      connection.onHeaderOverdue();
+      return true;
+    }
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
     // Whoever listens answers.
