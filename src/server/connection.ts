@@ -386,6 +386,16 @@ export class Connection extends RingNode implements Carrier {
     if (!isOver && (this.#phase === "idle" || this.#phase === "new")) this.#enter("header");
   }
 
+  /**
+   * Node's own check has found a header that takes too long. Only one that began in one piece with the request before
+   * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
+   */
+  onHeaderOverdue(): void {
+    if (this.#phase !== "idle") return;
+    this.#enter("header");
+    this.#core.wheel.arm(this.#timer, 1);
+  }
+
   onDeadline(): void {
     switch (this.#phase) {
       case "handshake":
