@@ -149,6 +149,7 @@ export class Connection extends RingNode implements Carrier {
   #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
+  #isDeaf = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -220,8 +221,14 @@ export class Connection extends RingNode implements Carrier {
 
   /** The request has been answered, and read to its end. */
   endExchange(): void {
+    const { exchange } = this;
     this.exchange = undefined;
     if (this.#phase !== "exchange") return;
+    // Http closes after such an answer; what was sent behind its request would run and could not be answered.
+    if (exchange !== undefined && Reflect.get(exchange.res, "_last") === true) {
+      this.close("answered");
+      return;
+    }
     const next = this.#deferred?.shift();
     if (next !== undefined) {
       this.#core.deferred -= 1;
@@ -301,10 +308,24 @@ export class Connection extends RingNode implements Carrier {
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
   refuseInput(bad: BadRequest): void {
     const { exchange } = this;
+    this.#isDeaf = true;
     if (exchange === undefined) this.refuse(bad);
-    else if (!exchange.req.complete && bad.reason === "incomplete") this.#loseClient(bad);
-    else if (!exchange.req.complete) exchange.refuse(bad);
-    else if (!endAfterAnswer(this.socket)) this.close("refused");
+    else if (!exchange.req.complete && bad.reason === "incomplete" && !exchange.isAnswered) this.#loseClient(bad);
+    else if (endAfterAnswer(this.socket)) return;
+    // Answered already: what is wrong is the rest of a body that nobody waits for.
+    else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
+    else exchange.refuse(bad);
+  }
+
+  /** Refuses a request that the parser has let through. */
+  refuseRequest(exchange: Exchange, bad: BadRequest): void {
+    this.#isDeaf ||= bad.close;
+    exchange.refuse(bad);
+  }
+
+  /** Whether what still comes means nothing: it was refused, or nobody reads it any more. */
+  get isDeaf(): boolean {
+    return this.#isDeaf || this.isClosing;
   }
 
   /** The body has no end, since the client has left. One that is still there has nothing to send, and may read why. */

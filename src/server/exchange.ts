@@ -14,7 +14,7 @@ import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { letGo, sendWhole } from "./attend.ts";
 import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
-import type { LateWriteOwner } from "./late-methods.ts";
+import { containIfNeeded, type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
@@ -111,6 +111,11 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     return this.#state === "over";
   }
 
+  /** Whether its answer is out, and only the rest of its body is not. */
+  get isAnswered(): boolean {
+    return this.#state === "answered";
+  }
+
   get lateWrites(): LateWrites {
     return this.#core.lateWrites;
   }
@@ -169,7 +174,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
-    this.answer(bad.status, bad.message);
+    this.answer(bad.status, bad.message, "ERR_CLIENT_GONE");
   }
 
   /**
@@ -178,7 +183,10 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
    */
   answer(status: number, message: string, code: ContextCode = "ERR_CANCELLED"): void {
     const { res, context } = this;
-    if (this.#state === "waiting") this.start(Infinity, undefined);
+    if (this.#state === "waiting") {
+      this.#core.admission.abandon(this);
+      this.start(Infinity, undefined);
+    }
     if (res.headersSent || res.writableEnded) {
       context?.end(code);
       this.#carrier.cut("refused");
@@ -192,7 +200,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
       "Content-Length": Buffer.byteLength(body),
     };
     if (status === 503) headers["Retry-After"] = Math.ceil(this.#core.options.retryAfter / 1_000);
-    sendWhole(res, { status, headers, body });
+    sendWhole(this, { status, headers, body });
     if (context === undefined) return;
     // Not before: a handler may answer at once when it hears that its time is over.
     letGo(this, new RequestRefusedError(status, message));
@@ -273,6 +281,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
       this.#isGone = this.#failure === undefined;
+      containIfNeeded(this.res, this);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
