@@ -124,6 +124,11 @@ function closeAfterAnswer(this: GuardedSocket): void {
   this[connectionKey]?.close("answered");
 }
 
+/** Whether an answer that is out has said that it was the last of its connection. Node's own, declared nowhere. */
+function saysClose(res: ServerResponse & { readonly _last?: boolean }): boolean {
+  return res._last === true;
+}
+
 /**
  * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
  * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
@@ -221,11 +226,12 @@ export class Connection extends RingNode implements Carrier {
 
   /** The request has been answered, and read to its end. */
   endExchange(): void {
-    const { exchange } = this;
+    const isLast = this.exchange !== undefined && saysClose(this.exchange.res);
     this.exchange = undefined;
     if (this.#phase !== "exchange") return;
-    // Http closes after such an answer; what was sent behind its request would run and could not be answered.
-    if (exchange !== undefined && Reflect.get(exchange.res, "_last") === true) {
+    if (isLast) {
+      // What came after is not served: nobody could be told (RFC 9112, 9.6).
+      this.#dropDeferred();
       this.close("answered");
       return;
     }
@@ -262,8 +268,9 @@ export class Connection extends RingNode implements Carrier {
     this.#deferred.push(deferred);
   }
 
-  get hasDeferred(): boolean {
-    return this.#deferred !== undefined && this.#deferred.length > 0;
+  #dropDeferred(): void {
+    this.#core.deferred -= this.#deferred?.length ?? 0;
+    this.#deferred = undefined;
   }
 
   /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
@@ -415,8 +422,7 @@ export class Connection extends RingNode implements Carrier {
     this.#enter("closed");
     this.exchange?.onClose();
     for (const stream of this.streams ?? []) stream.exchange.onClose();
-    this.#core.deferred -= this.#deferred?.length ?? 0;
-    this.#deferred = undefined;
+    this.#dropDeferred();
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
     this.#core.closed[this.#closeReason ?? "client"] += 1;
     this.#core.instruments.connectionDuration.record((now() - this.acceptedAt) / 1_000);
