@@ -13,19 +13,17 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { context as currentContext } from "../core/context.ts";
 import type { Exchange } from "./exchange.ts";
-
-/** Where a request and its response keep their exchange. */
-export const exchangeKey: unique symbol = Symbol("sluice.exchange");
+import { containedMethods, containIfNeeded, containLateWrites, exchangeOf } from "./late-methods.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
-  [exchangeKey]?: Exchange;
+  [exchangeOf]?: Exchange;
   /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
   _dumpAndCloseReadable?: () => void;
 }
 
 interface AttendedResponse extends ServerResponse {
-  [exchangeKey]?: Exchange;
+  [exchangeOf]?: Exchange;
 }
 
 interface ParsedSocket extends Socket {
@@ -42,6 +40,7 @@ interface Methods {
   emit: Method;
   push: Method;
   writeHead: Method;
+  end: Method;
   detachSocket: Method;
   _dump: Method;
 }
@@ -70,8 +69,8 @@ function inherited(object: Attended): Methods {
 export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
-  req[exchangeKey] = exchange;
-  res[exchangeKey] = exchange;
+  req[exchangeOf] = exchange;
+  res[exchangeOf] = exchange;
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
   ofRequest.on = addListener;
@@ -79,6 +78,7 @@ export function attend(exchange: Exchange): void {
   ofResponse.on = addListener;
   ofResponse.addListener = addListener;
   ofResponse.detachSocket = detachSocket;
+  ofResponse.end = end;
   if (exchange.announcedBytes === 0) {
     ofRequest._dump = closeQuietly;
     return;
@@ -92,8 +92,8 @@ export function attend(exchange: Exchange): void {
 export function attendStream(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
-  req[exchangeKey] = exchange;
-  res[exchangeKey] = exchange;
+  req[exchangeOf] = exchange;
+  containLateWrites(res, exchange);
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
   ofRequest.on = addListener;
@@ -117,7 +117,7 @@ function callEmit(emitter: Attended, args: unknown[]): boolean {
 }
 
 function emit(this: Attended, ...args: unknown[]): boolean {
-  const context = this[exchangeKey]?.context;
+  const context = this[exchangeOf]?.context;
   if (context === undefined || currentContext() === context) return callEmit(this, args);
   return context.run(callEmit, this, args);
 }
@@ -125,14 +125,22 @@ function emit(this: Attended, ...args: unknown[]): boolean {
 /** Of a request with a body. */
 function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
   const result = Reflect.apply(emit, this, args);
-  if (args[0] === "end") this[exchangeKey]?.onBodyEnd();
+  if (args[0] === "end") this[exchangeOf]?.onBodyEnd();
+  return result;
+}
+
+/** From here on whatever is written is late. */
+function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
+  const exchange = this[exchangeOf];
+  if (exchange !== undefined) containIfNeeded(this, exchange);
   return result;
 }
 
 /** Node calls it when the answer is complete and with the kernel. */
 function detachSocket(this: AttendedResponse, socket: Socket): void {
   Reflect.apply(inherited(this).detachSocket, this, [socket]);
-  this[exchangeKey]?.onFinish();
+  this[exchangeOf]?.onFinish();
 }
 
 /**
@@ -154,13 +162,13 @@ function closeQuietly(this: AttendedRequest): void {
 
 /** Keeps a connection from being kept when more of an upload is left than will be read. */
 function writeHeadOfUpload(this: AttendedResponse, ...args: unknown[]): unknown {
-  if (this[exchangeKey]?.isFarFromRead === true) this.shouldKeepAlive = false;
-  return Reflect.apply(inherited(this).writeHead, this, args);
+  if (this[exchangeOf]?.isFarFromRead === true) this.shouldKeepAlive = false;
+  return Reflect.apply(containedMethods.writeHead, this, args);
 }
 
 /** Counts the bytes of a body whose length was not announced. */
 function pushChunk(this: AttendedRequest, chunk: Buffer | null): boolean {
-  const exchange = this[exchangeKey];
+  const exchange = this[exchangeOf];
   if (exchange !== undefined && chunk !== null && !exchange.takeChunk(chunk.length)) return true;
   return Reflect.apply(inherited(this).push, this, [chunk]) === true;
 }

@@ -124,6 +124,11 @@ function closeAfterAnswer(this: GuardedSocket): void {
   this[connectionKey]?.close("answered");
 }
 
+/** Whether an answer that is out has said that it was the last of its connection. Node's own, declared nowhere. */
+function saysClose(res: ServerResponse & { readonly _last?: boolean }): boolean {
+  return res._last === true;
+}
+
 /**
  * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
  * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
@@ -149,6 +154,7 @@ export class Connection extends RingNode implements Carrier {
   #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
+  #isDeaf = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -220,8 +226,15 @@ export class Connection extends RingNode implements Carrier {
 
   /** The request has been answered, and read to its end. */
   endExchange(): void {
+    const isLast = this.exchange !== undefined && saysClose(this.exchange.res);
     this.exchange = undefined;
     if (this.#phase !== "exchange") return;
+    if (isLast) {
+      // What came after is not served: nobody could be told (RFC 9112, 9.6).
+      this.#dropDeferred();
+      this.close("answered");
+      return;
+    }
     const next = this.#deferred?.shift();
     if (next !== undefined) {
       this.#core.deferred -= 1;
@@ -255,8 +268,9 @@ export class Connection extends RingNode implements Carrier {
     this.#deferred.push(deferred);
   }
 
-  get hasDeferred(): boolean {
-    return this.#deferred !== undefined && this.#deferred.length > 0;
+  #dropDeferred(): void {
+    this.#core.deferred -= this.#deferred?.length ?? 0;
+    this.#deferred = undefined;
   }
 
   /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
@@ -301,9 +315,23 @@ export class Connection extends RingNode implements Carrier {
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
   refuseInput(bad: BadRequest): void {
     const { exchange } = this;
+    this.#isDeaf = true;
     if (exchange === undefined) this.refuse(bad);
-    else if (!exchange.req.complete) exchange.refuse(bad);
-    else if (!endAfterAnswer(this.socket)) this.close("refused");
+    else if (endAfterAnswer(this.socket)) return;
+    // Answered already: what is wrong is the rest of a body that nobody waits for.
+    else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
+    else exchange.refuse(bad);
+  }
+
+  /** Refuses a request that the parser has let through. */
+  refuseRequest(exchange: Exchange, bad: BadRequest): void {
+    this.#isDeaf ||= bad.close;
+    exchange.refuse(bad);
+  }
+
+  /** Whether what still comes means nothing: it was refused, or nobody reads it any more. */
+  get isDeaf(): boolean {
+    return this.#isDeaf || this.isClosing;
   }
 
   get wasUpgraded(): boolean {
@@ -386,8 +414,7 @@ export class Connection extends RingNode implements Carrier {
     this.#enter("closed");
     this.exchange?.onClose();
     for (const stream of this.streams ?? []) stream.exchange.onClose();
-    this.#core.deferred -= this.#deferred?.length ?? 0;
-    this.#deferred = undefined;
+    this.#dropDeferred();
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
     this.#core.closed[this.#closeReason ?? "client"] += 1;
     this.#core.instruments.connectionDuration.record((now() - this.acceptedAt) / 1_000);

@@ -11,7 +11,7 @@ import type { Context } from "../core/context.ts";
 import { background } from "../core/context.ts";
 import { parseDuration, type Duration } from "../core/options.ts";
 import { NotGuardedError } from "./errors.ts";
-import { exchangeKey } from "./attend.ts";
+import { exchangeOf } from "./late-methods.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** The limits of one request. */
@@ -49,7 +49,7 @@ export class ResponseController {
    * the slowest rate, and does not count against the concurrency limit.
    */
   stream(): void {
-    this.#exchange.setDeadlines({ handleBy: Infinity, writeBy: Infinity });
+    this.#exchange.stream();
   }
 
   /** The pattern of the route, such as `/products/:id`, for the metrics. Never the path itself. */
@@ -60,7 +60,7 @@ export class ResponseController {
 
 /** @throws NotGuardedError if the response is not one of a guarded server. */
 export function controller(res: ServerResponse | IncomingMessage): ResponseController {
-  const exchange: unknown = Reflect.get(res, exchangeKey);
+  const exchange: unknown = Reflect.get(res, exchangeOf);
   if (exchange === undefined) {
     throw new NotGuardedError("This response is not one of a guarded server. Make it with createServer() or guard().");
   }

@@ -11,7 +11,11 @@ import type { RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
+import { AdmissionTicket } from "./admission.ts";
+import { containIfNeeded, type LateWriteOwner } from "./late-methods.ts";
+import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
+import { abortRequest } from "./refusal.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
@@ -64,7 +68,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange implements RequestOwner {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -83,6 +87,8 @@ export class Exchange implements RequestOwner {
   #rateWatch: RateWatch | undefined;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
+  /** Whether its client has left. */
+  #isGone = false;
   /** Bytes that have come of a body of unknown length. */
   #chunkBytes = 0;
   /** How many of them had come when the answer was complete. */
@@ -91,6 +97,7 @@ export class Exchange implements RequestOwner {
   #readBefore = 0;
 
   constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse) {
+    super();
     this.#core = core;
     this.#carrier = carrier;
     this.req = req;
@@ -101,6 +108,26 @@ export class Exchange implements RequestOwner {
 
   get isOver(): boolean {
     return this.#state === "over";
+  }
+
+  /** Whether its answer is out, and only the rest of its body is not. */
+  get isAnswered(): boolean {
+    return this.#state === "answered";
+  }
+
+  get lateWrites(): LateWrites {
+    return this.#core.lateWrites;
+  }
+
+  /** Whether it came with `Expect: 100-continue`, and nobody has told it to go on. */
+  expectsContinue = false;
+
+  onAdmitted(): void {
+    this.#core.onAdmitted?.(this);
+  }
+
+  onShed(reason: ShedReason): void {
+    this.shed(reason);
   }
 
   /** Bytes of the request that have been announced and not read. */
@@ -146,13 +173,18 @@ export class Exchange implements RequestOwner {
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
+    this.context?.end("ERR_CLIENT_GONE");
     this.answer(bad.status, bad.message);
   }
 
   /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
   answer(status: number, message: string): void {
-    const { res } = this;
-    if (this.#state === "waiting") this.start(Infinity, undefined);
+    const { res, req } = this;
+    const isHandled = this.#state === "running";
+    if (this.#state === "waiting") {
+      this.#core.admission.abandon(this);
+      this.start(Infinity, undefined);
+    }
     if (res.headersSent || res.writableEnded) {
       this.#carrier.cut("refused");
       return;
@@ -166,6 +198,8 @@ export class Exchange implements RequestOwner {
     res.setHeader("Content-Length", Buffer.byteLength(body));
     if (status === 503) res.setHeader("Retry-After", Math.ceil(this.#core.options.retryAfter / 1_000));
     res.end(body);
+    // Last, so that it is too late for the handler to answer.
+    if (isHandled && this.unreadBytes > 0 && req.httpVersionMajor === 1) abortRequest(req);
   }
 
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
@@ -183,6 +217,12 @@ export class Exchange implements RequestOwner {
   /** The answer says that the connection ends with it, unless it has begun. */
   closeAfterwards(): void {
     if (!this.res.headersSent) this.res.shouldKeepAlive = false;
+  }
+
+  /** It stays for as long as its client does, and counts against no limit on concurrency. */
+  stream(): void {
+    this.setDeadlines({ handleBy: Infinity, writeBy: Infinity });
+    this.#core.admission.release(this);
   }
 
   /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
@@ -235,6 +275,8 @@ export class Exchange implements RequestOwner {
   onClose(): void {
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
+      this.#isGone = this.#failure === undefined;
+      containIfNeeded(this.res, this);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
@@ -312,9 +354,13 @@ export class Exchange implements RequestOwner {
   }
 
   #end(): void {
+    const { admission, gate } = this.#core;
+    if (this.#state === "waiting") admission.abandon(this);
+    else if (this.#isGone) admission.release(this);
+    else admission.leave(this, this.#failure !== undefined);
     this.#state = "over";
     this.#core.inFlight -= 1;
-    if (this.addressKey !== undefined) this.#core.gate.perAddress.leave(this.addressKey);
+    if (this.addressKey !== undefined) gate.perAddress.leave(this.addressKey);
     this.context?.release();
     this.#carrier.endExchange();
   }

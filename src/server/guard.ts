@@ -10,12 +10,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { now } from "../core/clock.ts";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
 import type { AcceptHandler, RefuseReason } from "./accept.ts";
-import { attend, exchangeKey } from "./attend.ts";
+import { attend } from "./attend.ts";
+import { requestBad } from "./channels.ts";
+import { exchangeOf } from "./late-methods.ts";
 import {
   describeClientError,
   eventOfClientError,
@@ -29,7 +30,7 @@ import { Exchange } from "./exchange.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
-import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
+import { takeOverClose, takeOverListen, takeOverResponses, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
 import { describeServer, observeServer, type ServerStats } from "./server-stats.ts";
 
@@ -57,6 +58,7 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
 
 /** How a request came. */
 interface Arrival {
+  readonly connection: Connection;
   readonly expectsContinue: boolean;
   readonly refusal: RefuseReason | undefined;
   /** Whether Node's parser has just called, and nothing of another request's is going on. */
@@ -97,8 +99,10 @@ class Guard implements Guarded, AcceptHandler {
       server,
       takeOverClose(server, () => void this.drain()),
     );
+    this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     takeOverListen(server, options.backlog);
+    takeOverResponses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
     // Node decides by the number of listeners whether these events exist: see `#onEvent`.
@@ -147,9 +151,11 @@ class Guard implements Guarded, AcceptHandler {
       case "close":
         this.#observed?.[Symbol.dispose]();
         this.#observed = undefined;
+        this.#core.pressure.stop();
         break;
       case "listening":
         this.#observed ??= observeServer(this.#core, () => this.#server.address());
+        this.#core.pressure.start();
         takeOverTimers(this.#server, this.#core.options);
         break;
       default:
@@ -193,7 +199,7 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    if (Object.hasOwn(req, exchangeKey)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    if (Object.hasOwn(req, exchangeOf)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
     const ofHttp2 = isOfHttp2(req);
     const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
@@ -203,7 +209,7 @@ class Guard implements Guarded, AcceptHandler {
     if (connection.isClosing) return true;
     if (ofHttp2) {
       const { exchange } = new StreamCarrier(this.#core, connection, req, res);
-      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
+      this.#decide(exchange, { connection, expectsContinue, isFirst: true, refusal: connection.refusal });
       return true;
     }
     const deferred = { req, res, expectsContinue };
@@ -228,17 +234,16 @@ class Guard implements Guarded, AcceptHandler {
       res.shouldKeepAlive = false;
     }
     Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
-    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
+    this.#decide(exchange, { connection, expectsContinue, isFirst, refusal: connection.refusal });
   }
 
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    // HTTP/2 has no such freedoms, and nghttp2 allows none.
-    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
+    const bad = checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
-      exchange.refuse(bad);
+      how.connection.refuseRequest(exchange, bad);
       return;
     }
     if (how.refusal !== undefined) {
@@ -253,7 +258,11 @@ class Guard implements Guarded, AcceptHandler {
       exchange.answer(413, "The body is too large.");
       return;
     }
-    this.#run(exchange, how);
+    exchange.expectsContinue = how.expectsContinue;
+    const deadline = readDeadline(exchange);
+    const entrance = this.#core.admission.enter(exchange, exchange.req, deadline);
+    if (entrance === "admitted") this.#run(exchange, deadline, how.isFirst);
+    else if (entrance !== "queued") exchange.shed(entrance);
   }
 
   /** Behind a trusted proxy a connection is nobody's: there the requests of an address are counted. */
@@ -271,10 +280,10 @@ class Guard implements Guarded, AcceptHandler {
     return true;
   }
 
-  #run(exchange: Exchange, { expectsContinue, isFirst }: Arrival): void {
+  #run(exchange: Exchange, deadline: number, isFirst: boolean): void {
     const { req, res } = exchange;
-    const context = exchange.start(readDeadline(req), readTraceparent(req));
-    if (!expectsContinue) {
+    const context = exchange.start(deadline, readTraceparent(req));
+    if (!exchange.expectsContinue) {
       if (isFirst) {
         // Node's parser is the caller, and puts its own scope back: there is no need to pay for that twice.
         context.enter();
@@ -289,8 +298,8 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
-    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
-    if (connection?.isClosing === true) return true;
+    // Node tells of each piece that comes after the first error, and of the end. It concerns nobody.
+    if (connection?.isDeaf === true) return true;
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
     // Whoever listens answers.
@@ -304,7 +313,7 @@ class Guard implements Guarded, AcceptHandler {
 
   #tellBad(bad: BadRequest, event: BadRequestEvent): void {
     this.#core.instruments.badRequest(bad.reason);
-    if (this.#server.listenerCount("badRequest") > 0) this.#emit("badRequest", event);
+    this.#core.tell("badRequest", requestBad, event);
   }
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
@@ -348,10 +357,10 @@ const refusals: Readonly<Record<RefuseReason, string>> = {
 const neverPutOff: RequestOwner = { reconsiderDeadline: (passed) => passed };
 
 /** The caller's own deadline on the monotonic clock; `Infinity` without one. */
-function readDeadline(req: IncomingMessage): number {
+function readDeadline({ req, startedAt }: Exchange): number {
   const raw = req.headers[remainingHeader];
   if (typeof raw !== "string" || !/^\d{1,9}$/.test(raw)) return Infinity;
-  return now() + Number(raw);
+  return startedAt + Number(raw);
 }
 
 function readTraceparent(req: IncomingMessage): string | undefined {

@@ -37,6 +37,8 @@ export interface LateRequest {
 export interface LateWritesOptions {
   /** Places that are told apart; what happens at others is only counted. */
   readonly maxPlaces?: number;
+  /** Told of each late call, by its method. */
+  readonly onLate?: (method: string) => void;
   /** Stacks that are taken in a second; calls beyond are only counted. A stack costs 10 us, so 1,000 are 1 % of a CPU. */
   readonly maxStacks?: number;
 }
@@ -48,6 +50,7 @@ const maxRequestLength = 200;
 /** Invariant: the counts of the places add up to `count` as long as no bound was reached. `#tell` alone adds a place. */
 export class LateWrites {
   readonly #report: (late: LateWrite) => void;
+  readonly #onLate: ((method: string) => void) | undefined;
   readonly #maxPlaces: number;
   readonly #maxStacks: number;
   readonly #places = new Map<string, Counted>();
@@ -56,8 +59,10 @@ export class LateWrites {
   #secondEndsAt = 0;
 
   /** `report` is called once for each place, within the late call. It must not throw. */
-  constructor(report: (late: LateWrite) => void, { maxPlaces = 1_000, maxStacks = 1_000 }: LateWritesOptions = {}) {
+  constructor(report: (late: LateWrite) => void, options: LateWritesOptions = {}) {
+    const { maxPlaces = 1_000, maxStacks = 1_000, onLate } = options;
     this.#report = report;
+    this.#onLate = onLate;
     this.#maxPlaces = maxPlaces;
     this.#maxStacks = maxStacks;
   }
@@ -75,6 +80,7 @@ export class LateWrites {
   /** Counts a call of `method`. Its stack begins with the caller of `callee`. */
   add(method: string, request: LateRequest | undefined, callee: (...args: never) => unknown): void {
     this.#count += 1;
+    this.#onLate?.(method);
     if (!this.#mayTakeStack()) return;
     const stack = takeStack(method, callee);
     const place = findPlace(stack);

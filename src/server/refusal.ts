@@ -10,7 +10,7 @@
  */
 
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 
 /** What a client is told instead of an answer. */
 export interface Refusal {
@@ -125,20 +125,5 @@ export function endAfterAnswer(socket: Socket): boolean {
   answer.shouldKeepAlive = false;
   // Too late for the header, this still makes http close the connection after the answer.
   Reflect.set(answer, "_last", true);
-  return true;
-}
-
-/**
- * Answers a client that spoke plain HTTP on a TLS port in plain HTTP: otherwise all it sees is a broken connection.
- *
- * Node destroys the TLS socket before it tells of the error, and closes the one below it a moment later. In between
- * there is time for one write, and none to linger.
- */
-export function refusePlainHttp(tlsSocket: Socket, refusal: Refusal): boolean {
-  const socket: unknown = Reflect.get(tlsSocket, "_parent");
-  // Nothing in plain text may ever get into a connection whose handshake was done.
-  if (!tlsSocket.destroyed || Reflect.get(tlsSocket, "_secureEstablished") !== false) return false;
-  if (!(socket instanceof Socket) || !socket.writable) return false;
-  socket.write(wireFormat(refusal));
   return true;
 }

@@ -10,8 +10,13 @@ import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { Lifecycle } from "../core/lifecycle.ts";
 import { RingNode } from "../core/ring.ts";
 import { AcceptGate, type AcceptHandler } from "./accept.ts";
+import { Admission } from "./admission.ts";
+import { lateWritten, type Topic } from "./channels.ts";
 import type { Connection, Deferred } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
 import { ServerInstruments } from "./instruments.ts";
+import { LateWrites } from "./late-writes.ts";
+import { Pressure } from "./pressure.ts";
 import { firstLookMs } from "./rate-watch.ts";
 import { SendQueues } from "./send-queues.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
@@ -38,6 +43,9 @@ export class ServerCore {
   readonly sendQueues: SendQueues = new SendQueues();
   /** Which connections have a place. Its handler is the guard. */
   readonly gate: AcceptGate;
+  readonly admission: Admission;
+  readonly pressure: Pressure;
+  readonly lateWrites: LateWrites;
   /** Idle connections, longest idle first. */
   readonly idle: RingNode = new RingNode();
   /** All others. */
@@ -66,6 +74,8 @@ export class ServerCore {
     room: 0,
     error: 0,
   };
+  /** Runs the handler of an exchange that had to wait. Set by the guard. */
+  onAdmitted: ((exchange: Exchange) => void) | undefined;
   /** Told each time a connection or an exchange ends: a drain waits for that. */
   onLess: (() => void) | undefined;
 
@@ -76,7 +86,23 @@ export class ServerCore {
     const { handlerTimeout, writeTimeout, readTimeout, minRequestRate, minResponseRate } = options;
     this.firstLookMs = Math.min(handlerTimeout, writeTimeout, firstLookMs(minResponseRate));
     this.firstLookWithBodyMs = Math.min(this.firstLookMs, readTimeout, firstLookMs(minRequestRate));
-    this.instruments = new ServerInstruments(options.registry, options.name);
+    const instruments = new ServerInstruments(options.registry, options.name);
+    this.instruments = instruments;
+    this.pressure = new Pressure(options.concurrency);
+    this.admission = new Admission(options.concurrency, {
+      wheel: this.wheel,
+      pressure: this.pressure,
+      onWaited: (waitedMs) => instruments.queueTime.record(waitedMs / 1_000),
+    });
+    this.lateWrites = new LateWrites((late) => this.tell("lateWrite", lateWritten, late), {
+      onLate: (method) => instruments.lateWrite(method),
+    });
+  }
+
+  /** Tells whoever listens on the server or on the channel. */
+  tell<Message extends object>(event: string, topic: Topic<Message>, message: Message): void {
+    if (this.events.listenerCount(event) > 0) this.events.emit(event, message);
+    topic.publish(message);
   }
 
   get draining(): boolean {

@@ -7,6 +7,7 @@
 import type { AddressInfo } from "node:net";
 import type { LifecycleState } from "../core/lifecycle.ts";
 import type { RejectReason, ShedReason, TimeoutKind } from "./instruments.ts";
+import type { LateWrite } from "./late-writes.ts";
 import { readListenQueue } from "./listen-queue.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
@@ -26,6 +27,12 @@ export interface ServerStats {
   };
   /** Requests that have not ended. */
   readonly inFlight: number;
+  /** Requests that wait for the concurrency limit. */
+  readonly queued: number;
+  /** How long the first of them has waited, in milliseconds. */
+  readonly oldestQueued: number;
+  /** Requests that handlers may work on at once, as of now. */
+  readonly concurrencyLimit: number;
   /** Pipelined requests that wait for the one before them. */
   readonly deferred: number;
   /** Connections held until another one closes. */
@@ -42,7 +49,10 @@ export interface ServerStats {
   readonly timeouts: Readonly<Record<TimeoutKind, number>>;
   readonly shed: Readonly<Record<ShedReason, number>>;
   readonly badRequests: number;
+  /** Calls on answers that were complete. */
   readonly lateWrites: number;
+  /** Where they were made: each place once, with its stack. */
+  readonly lateWritePlaces: readonly LateWrite[];
 }
 
 export function describeServer(core: ServerCore): ServerStats {
@@ -53,6 +63,9 @@ export function describeServer(core: ServerCore): ServerStats {
     state: core.lifecycle.state,
     connections: Object.freeze({ ...levels }),
     inFlight: core.inFlight,
+    queued: core.admission.queued,
+    oldestQueued: core.admission.oldestWaitMs,
+    concurrencyLimit: core.admission.limit,
     deferred: core.deferred,
     pending: core.gate.held,
     oldestPending: core.gate.oldestHeldMs,
@@ -66,6 +79,7 @@ export function describeServer(core: ServerCore): ServerStats {
     shed: instruments.shed.read(),
     badRequests: instruments.badRequestCount,
     lateWrites: instruments.lateWriteCount,
+    lateWritePlaces: Object.freeze(core.lateWrites.places()),
   });
 }
 
@@ -81,6 +95,8 @@ export function observeServer(core: ServerCore, addressOf: () => AddressInfo | s
   );
   stack.use(instruments.active.observe((report) => report(core.inFlight, name)));
   stack.use(instruments.draining.observe((report) => report(core.draining ? 1 : 0, name)));
+  stack.use(instruments.queued.observe((report) => report(core.admission.queued, name)));
+  stack.use(instruments.concurrencyLimit.observe((report) => report(core.admission.limit, name)));
   stack.use(instruments.pending.observe((report) => report(core.gate.held, name)));
   stack.use(
     instruments.limits.observe((report) => {
