@@ -50,6 +50,7 @@ interface Methods {
   emit: Method;
   push: Method;
   writeHead: Method;
+  end: Method;
   detachSocket: Method;
   _dump: Method;
 }

@@ -9,7 +9,7 @@
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
 
-import { ServerResponse, STATUS_CODES } from "node:http";
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 
 /** What a client is told instead of an answer. */
