@@ -9,6 +9,7 @@
  * first listener of a request or response puts a method `emit` of its own on it, that changes over. Most have none.
  */
 
+import { EventEmitter } from "node:events";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -18,7 +19,7 @@ import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
 import {
   containedMethods,
-  containedClass,
+  containClass,
   containedOf,
   containIfNeeded,
   containLateWrites,
@@ -44,6 +45,10 @@ interface AttendedResponse extends ServerResponse {
 interface ParsedSocket extends Socket {
   readonly parser?: { incoming: unknown } | null;
 }
+
+/** That of nearly every request that nobody listens to; one of another kind goes the long way. */
+// oxlint-disable-next-line typescript/unbound-method -- it is only compared
+const plainEmit = EventEmitter.prototype.emit;
 
 type Attended = AttendedRequest | AttendedResponse;
 type Method = (...args: never) => unknown;
@@ -134,13 +139,15 @@ export function attendableRequests(base: RequestClass): RequestClass {
   };
 }
 
+/** What has a place in a response; the methods as loose as they are set. */
+type ResponsePlaces = Omit<AttendedResponse, keyof Methods> & Methods;
+
 /** The same for responses, which also take late writes. */
 export function attendableResponses(base: ResponseClass): ResponseClass {
   // Node makes it with the request and its options.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  const Base = containedClass(base) as unknown as new (req: unknown, options: unknown) => AttendedResponse & Methods;
-  const { on, detachSocket: detach, end: endContained } = Base.prototype;
-  return class extends Base {
+  const Base = base as unknown as new (req: unknown, options: unknown) => ResponsePlaces;
+  const Attendable = class extends Base {
     constructor(req: unknown, options: unknown) {
       super(req, options);
       this[exchangeOf] = undefined;
@@ -150,6 +157,10 @@ export function attendableResponses(base: ResponseClass): ResponseClass {
       this.end = endContained;
     }
   };
+  containClass(Attendable.prototype, Base.prototype);
+  const { on, detachSocket: detach, end: endContained }: Methods = Attendable.prototype;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one, with looser types of methods
+  return Attendable as unknown as ResponseClass;
 }
 
 /** Gives a request and its response what they need. */
@@ -239,7 +250,7 @@ function closeQuietly(this: AttendedRequest): void {
   const exchange = this[exchangeOf];
   const parser = (this.socket as ParsedSocket | null)?.parser;
   // Some come another way than `on`: `prependListener`, or `on` of an object made over this one.
-  const isHeard = Object.hasOwn(this, "emit") || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
+  const isHeard = this.emit !== plainEmit || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
   const mayBeQuiet = exchange?.announcedBytes === 0 && this.complete && !isHeard;
   if (!mayBeQuiet || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
     Reflect.apply(inherited(this)._dump, this, []);
