@@ -21,7 +21,7 @@ import type { Place, RefuseReason } from "./accept.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
-import { endAfterAnswer, refuse, startLinger, type Refusal } from "./refusal.ts";
+import { endAfterAnswer, refuse, startLinger, wireFormat, type Refusal } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
 /** Where a socket keeps its connection. */
@@ -154,6 +154,7 @@ export class Connection extends RingNode implements Carrier {
   #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
+  #isDeaf = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -229,8 +230,9 @@ export class Connection extends RingNode implements Carrier {
     this.exchange = undefined;
     if (this.#phase !== "exchange") return;
     if (isLast) {
-      // Node closes it in a moment. What came after is not served: nobody could be told (RFC 9112, 9.6).
+      // What came after is not served: nobody could be told (RFC 9112, 9.6).
       this.#dropDeferred();
+      this.close("answered");
       return;
     }
     const next = this.#deferred?.shift();
@@ -313,9 +315,31 @@ export class Connection extends RingNode implements Carrier {
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
   refuseInput(bad: BadRequest): void {
     const { exchange } = this;
+    this.#isDeaf = true;
     if (exchange === undefined) this.refuse(bad);
-    else if (!exchange.req.complete) exchange.refuse(bad);
-    else if (!endAfterAnswer(this.socket)) this.close("refused");
+    else if (endAfterAnswer(this.socket)) return;
+    // Answered already: what is wrong is the rest of a body that nobody waits for.
+    else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
+    else if (bad.reason === "incomplete") this.#loseClient(bad);
+    else exchange.refuse(bad);
+  }
+
+  /** Refuses a request that the parser has let through. */
+  refuseRequest(exchange: Exchange, bad: BadRequest): void {
+    this.#isDeaf ||= bad.close;
+    exchange.refuse(bad);
+  }
+
+  /** Whether what still comes means nothing: it was refused, or nobody reads it any more. */
+  get isDeaf(): boolean {
+    return this.#isDeaf || this.isClosing;
+  }
+
+  /** The body has no end, since the client has left. One that is still there has nothing to send, and may read why. */
+  #loseClient(bad: BadRequest): void {
+    const { socket } = this;
+    if (this.exchange?.res.headersSent === false && socket.writable) socket.write(wireFormat(bad));
+    socket.destroy();
   }
 
   get wasUpgraded(): boolean {

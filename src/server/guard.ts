@@ -27,10 +27,11 @@ import {
 import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
+import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
-import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
+import { takeOverClose, takeOverListen, takeOverResponses, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
 import { describeServer, observeServer, type ServerStats } from "./server-stats.ts";
 
@@ -58,6 +59,7 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
 
 /** How a request came. */
 interface Arrival {
+  readonly connection: Connection;
   readonly expectsContinue: boolean;
   readonly refusal: RefuseReason | undefined;
   /** Whether Node's parser has just called, and nothing of another request's is going on. */
@@ -96,11 +98,12 @@ class Guard implements Guarded, AcceptHandler {
     this.#drain = new Drain(
       this.#core,
       server,
-      takeOverClose(server, () => void this.drain()),
+      takeOverClose(server, () => this.drain()),
     );
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     takeOverListen(server, options.backlog);
+    takeOverResponses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
     // Node decides by the number of listeners whether these events exist: see `#onEvent`.
@@ -207,7 +210,7 @@ class Guard implements Guarded, AcceptHandler {
     if (connection.isClosing) return true;
     if (ofHttp2) {
       const { exchange } = new StreamCarrier(this.#core, connection, req, res);
-      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
+      this.#decide(exchange, { connection, expectsContinue, isFirst: true, refusal: connection.refusal });
       return true;
     }
     const deferred = { req, res, expectsContinue };
@@ -232,17 +235,16 @@ class Guard implements Guarded, AcceptHandler {
       res.shouldKeepAlive = false;
     }
     Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
-    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
+    this.#decide(exchange, { connection, expectsContinue, isFirst, refusal: connection.refusal });
   }
 
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    // HTTP/2 has no such freedoms, and nghttp2 allows none.
-    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
+    const bad = checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
-      exchange.refuse(bad);
+      how.connection.refuseRequest(exchange, bad);
       return;
     }
     if (how.refusal !== undefined) {
@@ -297,17 +299,27 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
-    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
-    if (connection?.isClosing === true) return true;
+    // Node tells of each piece that comes after the first error, and of the end. It concerns nobody.
+    if (connection?.isDeaf === true) return true;
     if (connection !== undefined && Reflect.get(error, "code") === "ERR_HTTP_REQUEST_TIMEOUT") {
       connection.onHeaderOverdue();
       return true;
     }
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
-    // Whoever listens answers.
-    if (connection === undefined || this.#server.listenerCount("clientError") > 0) {
-      return this.#emit("clientError", error, socket);
+    if (connection === undefined) return this.#emit("clientError", error, socket);
+    if (this.#server.listenerCount("clientError") > 0) {
+      const tell = (heard: Socket): boolean => this.#emit("clientError", error, heard);
+      // Whoever listens answers, unless that would get into another answer.
+      if (connection.exchange === undefined) {
+        endGently(
+          socket,
+          () => connection.close("refused"),
+          () => tell(socket),
+        );
+        return true;
+      }
+      tell(makeHarmless(socket));
     }
     if (bad === undefined) socket.destroy();
     else connection.refuseInput(bad);

@@ -2,7 +2,7 @@
 
 export { controller, type ResponseController } from "./controller.ts";
 export { type DrainReport } from "./drain.ts";
-export { NotGuardedError } from "./errors.ts";
+export { NotGuardedError, RequestRefusedError } from "./errors.ts";
 export { guard, type Guarded } from "./guard.ts";
 export { type RejectReason, type ShedReason, type TimeoutKind } from "./instruments.ts";
 export { type CloseReason, type ConnectionState } from "./server-core.ts";

@@ -1,13 +1,14 @@
 /**
- * The three things that a guard changes about a server itself: its timers, `close` and `listen`.
+ * What a guard changes about a server itself: its timers, its class of responses, `close` and `listen`.
  *
  * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
  * timeouts), so the timers are set again when it listens.
  */
 
-import type { Server as HttpServer } from "node:http";
+import type { Server as HttpServer, ServerResponse } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
+import { containedClass } from "./late-methods.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** The servers that can be guarded. */
@@ -34,17 +35,30 @@ export function takeOverTimers(server: GuardableServer, options: ResolvedServerO
   });
 }
 
+const classes = new WeakMap<ResponseClass, ResponseClass>();
+
+type ResponseClass = new (...args: never[]) => ServerResponse;
+
+/** Responses that can take late writes, by their class: without it each has to be seen to at its end. */
+export function takeOverResponses(server: GuardableServer): void {
+  for (const key of Object.getOwnPropertySymbols(server)) {
+    const made: unknown = Reflect.get(server, key);
+    if (key.description !== "ServerResponse" || typeof made !== "function") continue;
+    // Node keeps the class of its responses under this symbol of its own (`options.ServerResponse`).
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    const base = made as ResponseClass;
+    const shared = classes.get(base) ?? containedClass(base);
+    classes.set(base, shared);
+    Reflect.set(server, key, shared);
+  }
+}
+
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export function takeOverClose(server: GuardableServer, drain: () => void): () => Promise<void> {
+export function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void> {
   const close = server.close.bind(server);
-  const later = (done: ((error?: Error) => void) | undefined): void => {
-    if (done !== undefined) server.once("close", () => done());
-  };
   Reflect.set(server, "close", (done?: (error?: Error) => void) => {
-    if (server.listening) {
-      later(done);
-      drain();
-    } else close(done);
+    if (server.listening) void drain().then(done === undefined ? done : () => done());
+    else close(done);
     return server;
   });
   return () =>
