@@ -99,17 +99,29 @@ async function dial(): Promise<Socket> {
   return socket;
 }
 
-/** At most 50 at once: a backlog that overflows is another show. */
+/** Tries again if it is refused or cut: on a busy machine a handshake may take longer than the server allows. */
+async function dialAgain(): Promise<Socket> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one try after the other
+      return await dial();
+    } catch (error) {
+      if (tries === 10) throw error;
+    }
+  }
+}
+
+/** At most 20 at once: a backlog that overflows is another show. */
 async function come(count: number, path: string, everyMs: number): Promise<{ open: number }> {
   let left = count;
   const lane = async (): Promise<void> => {
     while (left > 0) {
       left -= 1;
       // oxlint-disable-next-line no-await-in-loop -- one after the other
-      new Bystander(await dial(), path, everyMs).ask();
+      new Bystander(await dialAgain(), path, everyMs).ask();
     }
   };
-  await Promise.all(Array.from({ length: 50 }, lane));
+  await Promise.all(Array.from({ length: 20 }, lane));
   return { open };
 }
 
