@@ -317,10 +317,10 @@ export class Connection extends RingNode implements Carrier {
     const { exchange } = this;
     this.#isDeaf = true;
     if (exchange === undefined) this.refuse(bad);
-    else if (!exchange.req.complete && bad.reason === "incomplete" && !exchange.isAnswered) this.#loseClient(bad);
     else if (endAfterAnswer(this.socket)) return;
     // Answered already: what is wrong is the rest of a body that nobody waits for.
     else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
+    else if (bad.reason === "incomplete") this.#loseClient(bad);
     else exchange.refuse(bad);
   }
 
