@@ -326,7 +326,6 @@ export class Connection extends RingNode implements Carrier {
     else if (endAfterAnswer(this.socket)) return;
     // Answered already: what is wrong is the rest of a body that nobody waits for.
     else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
-    else if (bad.reason === "incomplete") this.#loseClient(bad);
     else exchange.refuse(bad);
   }
 
