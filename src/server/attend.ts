@@ -9,10 +9,13 @@
  * first listener of a request or response puts a method `emit` of its own on it, that changes over. Most have none.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { context as currentContext } from "../core/context.ts";
+import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
+import { makeHarmless } from "./harmless-socket.ts";
 import { containedMethods, containIfNeeded, containLateWrites, exchangeOf } from "./late-methods.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
@@ -20,6 +23,10 @@ interface AttendedRequest extends IncomingMessage {
   [exchangeOf]?: Exchange;
   /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
   _dumpAndCloseReadable?: () => void;
+}
+
+interface StreamedRequest extends AttendedRequest {
+  readonly stream: Readable;
 }
 
 interface AttendedResponse extends ServerResponse {
@@ -35,12 +42,15 @@ type Method = (...args: never) => unknown;
 
 /** The methods that are set, and looked up where they are set over. By name: computed ones are several times slower. */
 interface Methods {
+  _destroy: Method;
+  destroy: Method;
+  end: Method;
+  removeHeader: Method;
   on: Method;
   addListener: Method;
   emit: Method;
   push: Method;
   writeHead: Method;
-  end: Method;
   detachSocket: Method;
   _dump: Method;
 }
@@ -63,6 +73,52 @@ function inherited(object: Attended): Methods {
   // Somebody has made an object over this one (`Object.create(req)`).
   while (methods.on === addListener) methods = below(methods);
   return methods;
+}
+
+/** Sends a whole answer by Node's own methods: those on the response may be a middleware's by now. */
+export function sendWhole(
+  res: ServerResponse,
+  { status, headers, body }: { status: number; headers: OutgoingHttpHeaders; body: string },
+): void {
+  const methods = inherited(res);
+  for (const name of res.getHeaderNames()) Reflect.apply(methods.removeHeader, res, [name]);
+  // HTTP/2 has none, and Node warns.
+  const reason = res.req.httpVersionMajor === 2 ? undefined : http.STATUS_CODES[status];
+  Reflect.apply(methods.writeHead, res, [status, reason, headers]);
+  Reflect.apply(methods.end, res, [body]);
+}
+
+/**
+ * Leaves a handler on its own that was answered for: whatever it destroys, the connection is not touched, which carries
+ * the answer, and soon the next request. A body that is not complete ends with `error`.
+ */
+export function letGo({ req, res }: Pick<Exchange, "req" | "res">, error: Error): void {
+  const { socket } = req;
+  // In HTTP/2 it is a proxy, which allows nothing of that kind.
+  if (Object.hasOwn(req, "socket") && socket !== null) req.socket = makeHarmless(socket);
+  methodsOf(res).destroy = returnThis;
+  endBody(req, error);
+}
+
+function endBody(req: AttendedRequest, error: Error): void {
+  if (req.complete || req.destroyed) return;
+  const methods = methodsOf(req);
+  methods.push = dropChunk;
+  methods._destroy = destroyAlone;
+  req.destroy(error);
+}
+
+function returnThis<T>(this: T): T {
+  return this;
+}
+
+function dropChunk(): boolean {
+  return true;
+}
+
+/** As Node does it, without the connection. Not everybody who reads listens to errors. */
+function destroyAlone(this: IncomingMessage, error: Error | null, done: (error?: Error | null) => void): void {
+  process.nextTick(() => done(this.listenerCount("error") > 0 ? error : null));
 }
 
 /** Gives a request and its response what they need. */
@@ -102,7 +158,7 @@ export function attendStream(exchange: Exchange): void {
   ofResponse.addListener = addListener;
   if (exchange.announcedBytes > 0) {
     ofRequest.emit = emitOnRequest;
-    ofRequest.push = pushChunk;
+    ofRequest.push = pushStreamChunk;
   }
 }
 
@@ -171,4 +227,11 @@ function pushChunk(this: AttendedRequest, chunk: Buffer | null): boolean {
   const exchange = this[exchangeOf];
   if (exchange !== undefined && chunk !== null && !exchange.takeChunk(chunk.length)) return true;
   return Reflect.apply(inherited(this).push, this, [chunk]) === true;
+}
+
+/** The same for HTTP/2, where Node ends the request of a client that has left as if it were complete. */
+function pushStreamChunk(this: StreamedRequest, chunk: Buffer | null): boolean {
+  if (chunk !== null || this.stream.readableEnded) return Reflect.apply(pushChunk, this, [chunk]);
+  endBody(this, Object.assign(new Error("aborted"), { code: "ECONNRESET" }));
+  return true;
 }

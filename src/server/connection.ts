@@ -21,7 +21,7 @@ import type { Place, RefuseReason } from "./accept.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
-import { endAfterAnswer, refuse, startLinger, type Refusal } from "./refusal.ts";
+import { endAfterAnswer, refuse, startLinger, wireFormat, type Refusal } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
 /** Where a socket keeps its connection. */
@@ -320,6 +320,7 @@ export class Connection extends RingNode implements Carrier {
     else if (endAfterAnswer(this.socket)) return;
     // Answered already: what is wrong is the rest of a body that nobody waits for.
     else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
+    else if (bad.reason === "incomplete") this.#loseClient(bad);
     else exchange.refuse(bad);
   }
 
@@ -332,6 +333,13 @@ export class Connection extends RingNode implements Carrier {
   /** Whether what still comes means nothing: it was refused, or nobody reads it any more. */
   get isDeaf(): boolean {
     return this.#isDeaf || this.isClosing;
+  }
+
+  /** The body has no end, since the client has left. One that is still there has nothing to send, and may read why. */
+  #loseClient(bad: BadRequest): void {
+    const { socket } = this;
+    if (this.exchange?.res.headersSent === false && socket.writable) socket.write(wireFormat(bad));
+    socket.destroy();
   }
 
   get wasUpgraded(): boolean {

@@ -6,16 +6,17 @@
  * timer of its carrier, armed for the earliest of them, once; nearly every request ends before.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RequestContext, RequestOwner } from "../core/context.ts";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
+import { letGo, sendWhole } from "./attend.ts";
+import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
 import { containIfNeeded, type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
-import { abortRequest } from "./refusal.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
@@ -173,33 +174,38 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
-    this.context?.end("ERR_CLIENT_GONE");
     this.answer(bad.status, bad.message);
   }
 
-  /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
-  answer(status: number, message: string): void {
-    const { res, req } = this;
-    const isHandled = this.#state === "running";
+  /**
+   * Answers instead of the handler, whose context ends with `code`, and which may go on without knowing. What has begun
+   * cannot be taken back, and is cut.
+   */
+  answer(status: number, message: string, code: ContextCode = "ERR_CANCELLED"): void {
+    const { res, context } = this;
     if (this.#state === "waiting") {
       this.#core.admission.abandon(this);
       this.start(Infinity, undefined);
     }
     if (res.headersSent || res.writableEnded) {
+      context?.end(code);
       this.#carrier.cut("refused");
       return;
     }
-    for (const name of res.getHeaderNames()) res.removeHeader(name);
     // The rest of a body that nobody will read is no reason to keep the connection.
     if (this.unreadBytes > 0 || status === 408) res.shouldKeepAlive = false;
     const body = `${message}\n`;
-    res.statusCode = status;
-    res.setHeader("Content-Type", "text/plain; charset=utf-8");
-    res.setHeader("Content-Length", Buffer.byteLength(body));
-    if (status === 503) res.setHeader("Retry-After", Math.ceil(this.#core.options.retryAfter / 1_000));
-    res.end(body);
-    // Last, so that it is too late for the handler to answer.
-    if (isHandled && this.unreadBytes > 0 && req.httpVersionMajor === 1) abortRequest(req);
+    const headers: OutgoingHttpHeaders = {
+      "Content-Type": "text/plain; charset=utf-8",
+      "Content-Length": Buffer.byteLength(body),
+    };
+    if (status === 503) headers["Retry-After"] = Math.ceil(this.#core.options.retryAfter / 1_000);
+    sendWhole(res, { status, headers, body });
+    containIfNeeded(res, this);
+    if (context === undefined) return;
+    // Not before: a handler may answer at once when it hears that its time is over.
+    letGo(this, new RequestRefusedError(status, message));
+    context.end(code);
   }
 
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
@@ -268,7 +274,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** A handler may answer first and read on: then the limits of a request hold as before. */
   get #isBeingRead(): boolean {
     const { req } = this;
-    return this.#failure === undefined && (req.listenerCount("data") > 0 || req.listenerCount("readable") > 0);
+    return !req.destroyed && (req.listenerCount("data") > 0 || req.listenerCount("readable") > 0);
   }
 
   /** The connection is closed, or the stream. */
@@ -314,9 +320,8 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
       this.#carrier.cut("timeout");
       return;
     }
-    this.context?.end("ERR_DEADLINE_EXCEEDED");
-    if (isOfHandler) this.answer(503, "The answer took too long.");
-    else this.answer(408, "The body of the request took too long.");
+    if (isOfHandler) this.answer(503, "The answer took too long.", "ERR_DEADLINE_EXCEEDED");
+    else this.answer(408, "The body of the request took too long.", "ERR_DEADLINE_EXCEEDED");
     this.#carrier.armExchange(maxUnreadMs);
   }
 

@@ -27,6 +27,7 @@ import {
 import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
+import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
@@ -97,7 +98,7 @@ class Guard implements Guarded, AcceptHandler {
     this.#drain = new Drain(
       this.#core,
       server,
-      takeOverClose(server, () => void this.drain()),
+      takeOverClose(server, () => this.drain()),
     );
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
@@ -302,9 +303,19 @@ class Guard implements Guarded, AcceptHandler {
     if (connection?.isDeaf === true) return true;
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
-    // Whoever listens answers.
-    if (connection === undefined || this.#server.listenerCount("clientError") > 0) {
-      return this.#emit("clientError", error, socket);
+    if (connection === undefined) return this.#emit("clientError", error, socket);
+    if (this.#server.listenerCount("clientError") > 0) {
+      const tell = (heard: Socket): boolean => this.#emit("clientError", error, heard);
+      // Whoever listens answers, unless that would get into another answer.
+      if (connection.exchange === undefined) {
+        endGently(
+          socket,
+          () => connection.close("refused"),
+          () => tell(socket),
+        );
+        return true;
+      }
+      tell(makeHarmless(socket));
     }
     if (bad === undefined) socket.destroy();
     else connection.refuseInput(bad);

@@ -54,16 +54,11 @@ export function takeOverResponses(server: GuardableServer): void {
 }
 
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export function takeOverClose(server: GuardableServer, drain: () => void): () => Promise<void> {
+export function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void> {
   const close = server.close.bind(server);
-  const later = (done: ((error?: Error) => void) | undefined): void => {
-    if (done !== undefined) server.once("close", () => done());
-  };
   Reflect.set(server, "close", (done?: (error?: Error) => void) => {
-    if (server.listening) {
-      later(done);
-      drain();
-    } else close(done);
+    if (server.listening) void drain().then(done === undefined ? done : () => done());
+    else close(done);
     return server;
   });
   return () =>
