@@ -7,12 +7,13 @@ import { context, ContextError } from "sluice/core";
 import { createServer } from "sluice/server";
 
 /** A service behind this one, which takes five seconds. */
-const slow = createServer({}, (_req, res) => setTimeout(() => res.end("at last\n"), 5_000));
+const slow = createServer({}, (_req, res) => setTimeout(() => res.end("at last\n"), 5_000).unref());
 await once(slow.listen(0, "127.0.0.1"), "listening");
 const slowAddress = slow.address();
 const slowUrl = `http://127.0.0.1:${typeof slowAddress === "object" ? slowAddress?.port : 0}`;
 
 const transport = new Transport();
+const client = new Transport();
 
 async function audit(): Promise<void> {
   await sleep(600);
@@ -34,8 +35,8 @@ await once(server.listen(0, "127.0.0.1"), "listening");
 const address = server.address();
 const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`;
 
-await fetch(url, { signal: AbortSignal.timeout(300) }).catch(() => undefined);
+await client.fetch(url, { signal: AbortSignal.timeout(300) }).catch(() => undefined);
 while (server.stats().inFlight > 0) await sleep(5); // oxlint-disable-line no-await-in-loop
 console.log("in flight:", transport.stats().inFlight, "to the other service");
 await sleep(600);
-await Promise.all([server.drain(), slow.drain(), transport.close()]);
+await Promise.all([server.drain(), slow.drain(), transport.close(), client.close()]);
