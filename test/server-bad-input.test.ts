@@ -153,7 +153,7 @@ describe("a guarded server", () => {
     client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
     const error = await heard.promise;
 
-    assert.equal(error instanceof Error && "code" in error && error.code, "ECONNRESET");
+    assert.equal(error instanceof Error && "code" in error && error.code, "ERR_REQUEST_REFUSED");
     assert.equal((await client.answer())?.status, 400);
   });
 });

@@ -2,7 +2,7 @@
  * Monotonic time, and the two ways of core to be called later.
  *
  * All deadlines are points on this clock: it never jumps, unlike the wall clock. What is scheduled here keeps no
- * process alive, or for one turn at most, and pins no request in memory. Tests hand their own `Clock` to what they test.
+ * process alive and pins no request in memory. Tests hand their own `Clock` to what they test.
  */
 
 import { performance } from "node:perf_hooks";
@@ -53,8 +53,7 @@ export const systemClock: Clock = {
     return () => clearTimeout(timeout);
   },
   wakeAfterPoll(wake) {
-    // Not `unref()`: then nothing keeps the poll phase from waiting for I/O, and in a silent process that may never come.
-    // It keeps the process alive for one turn.
+    // Not unref'ed: Node's loop would then wait for something else to happen first. It holds a process for one turn.
     const immediate = outside(() => setImmediate(wake));
     return () => clearImmediate(immediate);
   },

@@ -182,7 +182,7 @@ test("a spent deadline is shed before the handler, and one that ends in the queu
 
 test("exempt paths are admitted at any limit and under any pressure, and not counted", () => {
   const pressed = new Pressure({ maxEventLoopUtilization: 0.5, maxHeapUtilization: 1 });
-  pressed.reason = () => "event_loop";
+  pressed.reasonToShed = () => "event_loop";
   const gate = new Gate({ limit: 1, queue: 0 }, pressed);
   assert.equal(gate.enter("shed").entrance, "event_loop");
   const probe = gate.enter("probe", request("/readyz?full"), 0);
@@ -197,7 +197,7 @@ test("under pressure what comes is shed without a limit too, and what waits goes
   const gate = new Gate({ limit: 1 }, pressure);
   const { ticket } = gate.enter("holder");
   gate.enter("waiter");
-  pressure.reason = () => "memory";
+  pressure.reasonToShed = () => "memory";
   assert.equal(gate.enter("a").entrance, "memory");
   gate.admission.leave(ticket);
   assert.deepEqual(gate.log, ["waiter admitted"]);

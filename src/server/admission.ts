@@ -136,7 +136,7 @@ export class Admission {
    */
   enter(ticket: AdmissionTicket, req: IncomingMessage, deadline: number = Infinity): Entrance {
     if (req.url !== undefined && this.#exempt.has(req.url)) return "admitted";
-    const pressed = this.#pressure.reason();
+    const pressed = this.#pressure.reasonToShed();
     if (pressed !== undefined) return pressed;
     if (deadline !== Infinity && deadline <= this.#clock.now()) return "deadline";
     if (this.#inFlight < this.#limit && this.#queue.size === 0) {

@@ -17,6 +17,7 @@ import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
 import { containedMethods, containIfNeeded, containLateWrites, exchangeOf } from "./late-methods.ts";
+import { abortRequest } from "./refusal.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
@@ -42,15 +43,14 @@ type Method = (...args: never) => unknown;
 
 /** The methods that are set, and looked up where they are set over. By name: computed ones are several times slower. */
 interface Methods {
-  _destroy: Method;
   destroy: Method;
-  end: Method;
   removeHeader: Method;
   on: Method;
   addListener: Method;
   emit: Method;
   push: Method;
   writeHead: Method;
+  end: Method;
   detachSocket: Method;
   _dump: Method;
 }
@@ -77,15 +77,15 @@ function inherited(object: Attended): Methods {
 
 /** Sends a whole answer by Node's own methods: those on the response may be a middleware's by now. */
 export function sendWhole(
-  res: ServerResponse,
+  { req, res }: Exchange,
   { status, headers, body }: { status: number; headers: OutgoingHttpHeaders; body: string },
 ): void {
-  const methods = inherited(res);
-  for (const name of res.getHeaderNames()) Reflect.apply(methods.removeHeader, res, [name]);
+  const { removeHeader } = inherited(res);
+  for (const name of res.getHeaderNames()) Reflect.apply(removeHeader, res, [name]);
   // HTTP/2 has none, and Node warns.
-  const reason = res.req.httpVersionMajor === 2 ? undefined : http.STATUS_CODES[status];
-  Reflect.apply(methods.writeHead, res, [status, reason, headers]);
-  Reflect.apply(methods.end, res, [body]);
+  const reason = req.httpVersionMajor === 2 ? undefined : http.STATUS_CODES[status];
+  Reflect.apply(containedMethods.writeHead, res, [status, reason, headers]);
+  Reflect.apply(end, res, [body]);
 }
 
 /**
@@ -97,28 +97,11 @@ export function letGo({ req, res }: Pick<Exchange, "req" | "res">, error: Error)
   // In HTTP/2 it is a proxy, which allows nothing of that kind.
   if (Object.hasOwn(req, "socket") && socket !== null) req.socket = makeHarmless(socket);
   methodsOf(res).destroy = returnThis;
-  endBody(req, error);
-}
-
-function endBody(req: AttendedRequest, error: Error): void {
-  if (req.complete || req.destroyed) return;
-  const methods = methodsOf(req);
-  methods.push = dropChunk;
-  methods._destroy = destroyAlone;
-  req.destroy(error);
+  abortRequest(req, error);
 }
 
 function returnThis<T>(this: T): T {
   return this;
-}
-
-function dropChunk(): boolean {
-  return true;
-}
-
-/** As Node does it, without the connection. Not everybody who reads listens to errors. */
-function destroyAlone(this: IncomingMessage, error: Error | null, done: (error?: Error | null) => void): void {
-  process.nextTick(() => done(this.listenerCount("error") > 0 ? error : null));
 }
 
 /** Gives a request and its response what they need. */
@@ -232,6 +215,6 @@ function pushChunk(this: AttendedRequest, chunk: Buffer | null): boolean {
 /** The same for HTTP/2, where Node ends the request of a client that has left as if it were complete. */
 function pushStreamChunk(this: StreamedRequest, chunk: Buffer | null): boolean {
   if (chunk !== null || this.stream.readableEnded) return Reflect.apply(pushChunk, this, [chunk]);
-  endBody(this, Object.assign(new Error("aborted"), { code: "ECONNRESET" }));
+  abortRequest(this);
   return true;
 }

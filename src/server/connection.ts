@@ -317,6 +317,7 @@ export class Connection extends RingNode implements Carrier {
     const { exchange } = this;
     this.#isDeaf = true;
     if (exchange === undefined) this.refuse(bad);
+    else if (!exchange.req.complete && bad.reason === "incomplete" && !exchange.isAnswered) this.#loseClient(bad);
     else if (endAfterAnswer(this.socket)) return;
     // Answered already: what is wrong is the rest of a body that nobody waits for.
     else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
@@ -384,6 +385,16 @@ export class Connection extends RingNode implements Carrier {
   noteHeader(): void {
     const isOver = this.socket._readableState?.ended === true;
     if (!isOver && (this.#phase === "idle" || this.#phase === "new")) this.#enter("header");
+  }
+
+  /**
+   * Node's own check has found a header that takes too long. Only one that began in one piece with the request before
+   * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
+   */
+  onHeaderOverdue(): void {
+    if (this.#phase !== "idle") return;
+    this.#enter("header");
+    this.#core.wheel.arm(this.#timer, 1);
   }
 
   onDeadline(): void {

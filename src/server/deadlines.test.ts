@@ -257,6 +257,23 @@ test("a header whose beginning came with the request before is seen by Node's ow
 
   assert.ok(tookMs >= 200 && tookMs <= 1_700, `${tookMs} ms`);
   assert.match(client.text, /ok.*HTTP\/1\.1 408 /s);
+  const { timeouts, badRequests } = opened.server.stats();
+  assert.deepEqual([timeouts.read_header, badRequests], [1, 0]);
+});
+
+test("a header that follows a request before its answer is not held against it while the handler works", async () => {
+  await using opened = await open(
+    { readHeaderTimeout: 200 },
+    (req, res) => void setTimeout(() => res.end(req.url), 1_500),
+  );
+  await using client = await SlowClient.open(opened.peer);
+  client.write(`${get}GET /second HTTP/1.1\r\nHo`);
+  await sleep(1_300);
+  client.write("st: a\r\n\r\n");
+
+  await sleep(1_800);
+
+  assert.match(client.text, /\r\n\r\n\/HTTP\/1\.1 200 .*\/second/s);
 });
 
 test("handlerTimeout does nothing once the header is sent, however long the body takes", async () => {

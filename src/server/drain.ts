@@ -8,7 +8,8 @@
  */
 
 import type { Server } from "node:net";
-import { now, systemClock } from "../core/clock.ts";
+import { now } from "../core/clock.ts";
+import { outside } from "../core/outside.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { isLinked } from "../core/ring.ts";
 import { Connection } from "./connection.ts";
@@ -121,9 +122,10 @@ export class Drain {
   }
 }
 
+/** Keeps the process alive, unlike what `systemClock` plans: a drain is waited for, perhaps by nothing else. */
 function afterPoll(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  systemClock.wakeAfterPoll(resolve);
+  outside(() => setImmediate(resolve));
   return promise;
 }
 

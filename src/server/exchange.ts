@@ -174,7 +174,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
-    this.answer(bad.status, bad.message);
+    this.answer(bad.status, bad.message, "ERR_CLIENT_GONE");
   }
 
   /**
@@ -200,8 +200,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
       "Content-Length": Buffer.byteLength(body),
     };
     if (status === 503) headers["Retry-After"] = Math.ceil(this.#core.options.retryAfter / 1_000);
-    sendWhole(res, { status, headers, body });
-    containIfNeeded(res, this);
+    sendWhole(this, { status, headers, body });
     if (context === undefined) return;
     // Not before: a handler may answer at once when it hears that its time is over.
     letGo(this, new RequestRefusedError(status, message));

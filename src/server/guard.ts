@@ -301,6 +301,10 @@ class Guard implements Guarded, AcceptHandler {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
     // Node tells of each piece that comes after the first error, and of the end. It concerns nobody.
     if (connection?.isDeaf === true) return true;
+    if (connection !== undefined && Reflect.get(error, "code") === "ERR_HTTP_REQUEST_TIMEOUT") {
+      connection.onHeaderOverdue();
+      return true;
+    }
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
     if (connection === undefined) return this.#emit("clientError", error, socket);

@@ -55,21 +55,60 @@ test("without a limit there is no timer and no reading, however busy the process
   const pressure = new Pressure(off, process);
   pressure.start();
   assert.equal(process.timers, 0);
-  assert.equal(pressure.reason(), undefined);
+  assert.equal(pressure.reasonToShed(), undefined);
 });
 
-test("a busy event loop is a reason while the last second was above the limit, and not longer", () => {
+/** The share of a thousand requests that is shed, and why. */
+function shedBy(pressure: Pressure): { share: number; reasons: string[] } {
+  const asked = Array.from({ length: 1_000 }, () => pressure.reasonToShed()).filter((reason) => reason !== undefined);
+  return { share: asked.length / 1_000, reasons: [...new Set(asked)] };
+}
+
+test("a loop that was busier than its limit sheds what was too much, and lets more in as it gets quieter", () => {
   const process = new FakeProcess();
-  const pressure = new Pressure({ ...off, maxEventLoopUtilization: 0.9 }, process);
+  const pressure = new Pressure({ ...off, maxEventLoopUtilization: 0.8 }, process);
   pressure.start();
-  const reasons = [0.5, 0.95, 1, 0.89, 0.91, 0].map((busy) => {
+  const shares = [0.5, 0.8, 0.9, 0.8, 0.6, 0.3].map((busy) => {
     process.busy = busy;
     process.tick();
-    return pressure.reason();
+    return shedBy(pressure).share.toFixed(2);
   });
-  assert.deepEqual(reasons, [undefined, "event_loop", "event_loop", undefined, "event_loop", undefined]);
+  assert.deepEqual(shares, ["0.00", "0.00", "0.11", "0.11", "0.00", "0.00"]);
   assert.equal(process.heapReadings, 0, "the heap has no limit, so nobody reads it");
 });
+
+test("a loop without a pause halves what it lets in each second, and never lets in nothing", () => {
+  const process = new FakeProcess();
+  const pressure = new Pressure({ ...off, maxEventLoopUtilization: 0.8 }, process);
+  pressure.start();
+  process.busy = 1;
+  const shares = Array.from({ length: 12 }, () => {
+    process.tick();
+    return shedBy(pressure).share;
+  });
+  assert.deepEqual(shares.slice(0, 3), [0.5, 0.75, 0.875]);
+  assert.equal(shares.at(-1), 0.999);
+  process.busy = 0.01;
+  for (let second = 0; second < 12; second += 1) process.tick();
+  assert.equal(shedBy(pressure).share, 0);
+});
+
+for (const load of [1.5, 3, 10]) {
+  test(`asked for ${load} times what the loop can do, it is kept as busy as it may be`, () => {
+    const process = new FakeProcess();
+    const pressure = new Pressure({ ...off, maxEventLoopUtilization: 0.8 }, process);
+    pressure.start();
+    let busy = 0;
+    for (let second = 0; second < 20; second += 1) {
+      // Refusing costs a hundredth of serving.
+      const { share } = shedBy(pressure);
+      busy = Math.min(1, load * (1 - share + 0.01 * share));
+      process.busy = busy;
+      process.tick();
+    }
+    assert.ok(busy > 0.7 && busy < 0.9, `busy ${busy}`);
+  });
+}
 
 test("what the loop did before the start does not count", () => {
   const process = new FakeProcess();
@@ -80,24 +119,29 @@ test("what the loop did before the start does not count", () => {
   pressure.start();
   process.busy = 0.1;
   process.tick();
-  assert.equal(pressure.reason(), undefined);
+  assert.equal(shedBy(pressure).share, 0);
 });
 
-test("a full heap is a reason of its own, and the one that is told when both are", () => {
+test("a full heap sheds everything, and is the reason that is told when the loop is busy too", () => {
   const process = new FakeProcess();
   const pressure = new Pressure({ maxEventLoopUtilization: 0.5, maxHeapUtilization: 0.8 }, process);
   pressure.start();
-  const reasons = [
+  const seen = [
     [0, 0.81],
     [1, 0.81],
-    [1, 0.8],
+    [0.5, 0.8],
     [0.2, 0.2],
   ].map(([busy = 0, full = 0]) => {
     Object.assign(process, { busy, full });
     process.tick();
-    return pressure.reason();
+    return shedBy(pressure);
   });
-  assert.deepEqual(reasons, ["memory", "memory", "event_loop", undefined]);
+  assert.deepEqual(seen, [
+    { share: 1, reasons: ["memory"] },
+    { share: 1, reasons: ["memory"] },
+    { share: 0.5, reasons: ["event_loop"] },
+    { share: 0, reasons: [] },
+  ]);
 });
 
 test("stopping takes the timer and the reason away, and starting twice makes one timer", () => {
@@ -107,10 +151,10 @@ test("stopping takes the timer and the reason away, and starting twice makes one
   pressure.start();
   process.busy = 1;
   process.tick();
-  assert.equal(pressure.reason(), "event_loop");
+  assert.equal(shedBy(pressure).share, 0.5);
   pressure.stop();
   assert.equal(process.timers, 0);
-  assert.equal(pressure.reason(), undefined);
+  assert.equal(shedBy(pressure).share, 0);
   pressure.start();
   assert.equal(process.timers, 1);
 });
@@ -119,12 +163,14 @@ test("a loop that is really blocked is noticed", async () => {
   const pressure = new Pressure({ ...off, maxEventLoopUtilization: 0.5 });
   pressure.start();
   const deadline = performance.now() + 20_000;
-  while (pressure.reason() === undefined && performance.now() < deadline) {
+  let reason = pressure.reasonToShed();
+  while (reason === undefined && performance.now() < deadline) {
     const until = performance.now() + 50;
     while (performance.now() < until);
     await new Promise(setImmediate);
+    reason = pressure.reasonToShed();
   }
-  assert.equal(pressure.reason(), "event_loop");
+  assert.equal(reason, "event_loop");
   pressure.stop();
 });
 

@@ -1,12 +1,14 @@
 /**
  * Whether the process itself is beyond its limits: its event loop busy, or its heap full.
  *
- * Both are averages or levels of the whole process, read once a second, and only while one of them has a limit. Lag is
- * not read: it is noisy, and zero between two bursts, whereas the share of time in which the loop was busy says how
- * much is left. The heap limit is V8's `heap_size_limit`, which counts a young generation that is never full (96 MB on
- * Node 26, 192 MB on Node 24): with a small `--max-old-space-size` a process dies well below a share of 1.
+ * Both are read once a second, and only while one of them has a limit. Lag is not read: it is noisy, and zero between
+ * two bursts, whereas the share of time in which the loop was busy says how much is left.
  *
- * A look at the result is a field read. This sheds nothing by itself.
+ * For the event loop this answers with a share of the requests to shed, as large as it takes. All or nothing would
+ * swing: a second in which everything is let in, one in which everything is shed because of it, and half of what the
+ * processor can do is lost. A full heap sheds everything, since each request may be the one that ends the process. Its
+ * limit is V8's `heap_size_limit`, which counts a young generation that is hardly ever full (96 MB on Node 26, 192 MB
+ * on Node 24): with a small `--max-old-space-size` a process dies well below a share of 1.
  */
 
 import { performance } from "node:perf_hooks";
@@ -26,6 +28,12 @@ export interface PressureProbes {
 }
 
 const intervalMs = 1_000;
+/** Above this the loop had no pause at all, and how much too much there was cannot be seen. */
+const saturated = 0.995;
+/** What is let in after a second without a pause, as a part of what was let in during it. */
+const backOff = 0.5;
+/** Most by which that grows from one second to the next. */
+const mostGrowth = 2;
 
 const systemProbes: PressureProbes = {
   clock: systemClock,
@@ -36,12 +44,19 @@ const systemProbes: PressureProbes = {
   },
 };
 
-/** Invariant: a wake-up is planned exactly while it is started and something has a limit. Otherwise `#reason` is unset. */
+/**
+ * Invariant: a wake-up is planned exactly while it is started and something has a limit; otherwise there is no reason
+ * to shed. `0 < #share <= 1`.
+ */
 export class Pressure {
   readonly #maxEventLoop: number;
   readonly #maxHeap: number;
   readonly #probes: PressureProbes;
-  #reason: PressureReason | undefined;
+  #isFull = false;
+  /** Of the requests, how many the event loop can take. */
+  #share = 1;
+  /** What the share has left over, in requests: with 0.7 it sheds 3 in 10, evenly, and without a random number. */
+  #owed = 0;
   #active = 0;
   #idle = 0;
   #callOff: (() => void) | undefined;
@@ -55,9 +70,14 @@ export class Pressure {
     this.#probes = probes;
   }
 
-  /** Why to shed now, as of the last reading. */
-  reason(): PressureReason | undefined {
-    return this.#reason;
+  /** Why to shed the request that has come now, if it is to be. To be asked once for each. */
+  reasonToShed(): PressureReason | undefined {
+    if (this.#isFull) return "memory";
+    if (this.#share === 1) return undefined;
+    this.#owed += 1 - this.#share;
+    if (this.#owed < 1) return undefined;
+    this.#owed -= 1;
+    return "event_loop";
   }
 
   /** Takes readings from now on, if anything has a limit. Started already, it does nothing. */
@@ -71,7 +91,8 @@ export class Pressure {
   stop(): void {
     this.#callOff?.();
     this.#callOff = undefined;
-    this.#reason = undefined;
+    this.#isFull = false;
+    this.#share = 1;
   }
 
   #plan(): void {
@@ -79,12 +100,18 @@ export class Pressure {
   }
 
   readonly #read = (): void => {
+    this.#isFull = this.#maxHeap < 1 && this.#probes.heap() > this.#maxHeap;
     const busy = this.#readEventLoop();
-    const full = this.#maxHeap < 1 ? this.#probes.heap() : 0;
-    if (full > this.#maxHeap) this.#reason = "memory";
-    else this.#reason = this.#maxEventLoop < 1 && busy > this.#maxEventLoop ? "event_loop" : undefined;
+    if (this.#maxEventLoop < 1) this.#adjust(busy);
     this.#plan();
   };
+
+  /** The loop is busy in proportion to what is let in. */
+  #adjust(busy: number): void {
+    const factor = busy >= saturated ? backOff : Math.min(this.#maxEventLoop / busy, mostGrowth);
+    // Never nothing, or there would be nothing to grow from.
+    this.#share = Math.min(Math.max(this.#share * factor, 0.001), 1);
+  }
 
   /** The share of the time since the last reading in which the event loop was busy. */
   #readEventLoop(): number {

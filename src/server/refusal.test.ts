@@ -10,7 +10,7 @@ import { connect as connectTls } from "node:tls";
 import { ca, serverCertificate } from "../../test/support/certificates.ts";
 import { assertNothingLeft, listen, until } from "../../test/support/loopback.ts";
 import { wireClient, WireClient } from "../../test/support/wire-client.ts";
-import { discardInput, endAfterAnswer, refuse, startLinger } from "./refusal.ts";
+import { abortRequest, discardInput, endAfterAnswer, refuse, startLinger } from "./refusal.ts";
 
 afterEach(assertNothingLeft);
 
@@ -239,6 +239,64 @@ test("bytes that make no sense within a request owe nothing to an earlier one", 
 
   assert.equal(await outcome.promise, false);
   assert.equal((await client.answer())?.status, 400);
+});
+
+for (const isAnswered of [false, true]) {
+  test(`a handler that awaits a body hears at once that there will be no more of it, its answer ${isAnswered ? "complete" : "pending"}`, async () => {
+    const heard = Promise.withResolvers<unknown>();
+    const taken = Promise.withResolvers<[IncomingMessage, ServerResponse]>();
+    const http = createServer((req, res) => {
+      req.toArray().catch(heard.resolve);
+      taken.resolve([req, res]);
+    });
+    lingering(http, "connection");
+    await using server = await listen(http);
+    await using client = await wireClient(server.port);
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\nx");
+    const [req, res] = await taken.promise;
+    let aborted = 0;
+    req.on("aborted", () => {
+      aborted += 1;
+    });
+    if (isAnswered) res.writeHead(413, { connection: "close" }).end("big");
+
+    abortRequest(req);
+    abortRequest(req);
+    const error = await heard.promise;
+    assert.equal(req.socket.destroyed, false);
+    if (!isAnswered) res.writeHead(413, { connection: "close" }).end("big");
+    client.socket.write(Buffer.alloc(2_999_999));
+    const answer = await client.answer();
+    await client.end();
+
+    assert.equal(error instanceof Error && "code" in error && error.code, "ECONNRESET");
+    assert.deepEqual(
+      { aborted, isAborted: req.aborted, body: answer?.body },
+      { aborted: 1, isAborted: true, body: "big" },
+    );
+    assert.equal(client.error, undefined);
+  });
+}
+
+test("a request that nobody reads is aborted without an error", async () => {
+  const taken = Promise.withResolvers<IncomingMessage>();
+  const http = createServer((req, res) => {
+    res.end();
+    taken.resolve(req);
+  });
+  await using server = await listen(http);
+  await using client = await wireClient(server.port);
+  client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx");
+  const req = await taken.promise;
+
+  const closed = Promise.withResolvers<void>();
+  req.on("close", closed.resolve);
+
+  abortRequest(req);
+  await closed.promise;
+
+  // An error event would have ended the process.
+  assert.equal(req.destroyed, true);
 });
 
 test("a 503 says when to come back, in whole seconds; another status does not", async () => {

@@ -9,7 +9,7 @@
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
 
-import { ServerResponse, STATUS_CODES } from "node:http";
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 
 /** What a client is told instead of an answer. */
@@ -46,6 +46,39 @@ export function discardInput(socket: Socket): void {
 export function startLinger(socket: Socket): void {
   discardInput(socket);
   socket.end();
+}
+
+function dropChunk(): boolean {
+  return true;
+}
+
+/** In the place of Node's own `_destroy`, which takes the connection with it. */
+function destroyAlone(this: IncomingMessage, error: Error | null, done: (error?: Error | null) => void): void {
+  // In HTTP/2 it is the stream that says so.
+  if (this.httpVersionMajor === 1) {
+    this.aborted = true;
+    this.emit("aborted");
+  }
+  // As Node has it: an error that nobody listens for is none.
+  process.nextTick(() => done(this.listenerCount("error") > 0 ? error : null));
+}
+
+/**
+ * Tells whoever reads a request that there will be no more of it, as if its client had left, and lets the connection
+ * live on to carry the answer. Without that a handler that awaits the body waits for ever: http tells it of the end of
+ * a connection only while its answer is not complete.
+ */
+export function abortRequest(
+  req: IncomingMessage,
+  error: Error = Object.assign(new Error("aborted"), { code: "ECONNRESET" }),
+): void {
+  // In HTTP/2 what has been cut off is called complete too.
+  if ((req.httpVersionMajor === 1 ? req.complete : req.readableEnded) || req.destroyed) return;
+  // What still comes of the body would find nobody, and stop the connection.
+  Reflect.set(req, "_dumped", true);
+  req.push = dropChunk;
+  req._destroy = destroyAlone;
+  req.destroy(error);
 }
 
 /** A whole answer, as it goes over the wire. */
