@@ -16,12 +16,19 @@ import { context as currentContext } from "../core/context.ts";
 import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
-import { containedMethods, containIfNeeded, containLateWrites, exchangeOf } from "./late-methods.ts";
+import {
+  containedMethods,
+  containedClass,
+  containedOf,
+  containIfNeeded,
+  containLateWrites,
+  exchangeOf,
+} from "./late-methods.ts";
 import { abortRequest } from "./refusal.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
-  [exchangeOf]?: Exchange;
+  [exchangeOf]?: Exchange | undefined;
   /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
   _dumpAndCloseReadable?: () => void;
 }
@@ -31,7 +38,7 @@ interface StreamedRequest extends AttendedRequest {
 }
 
 interface AttendedResponse extends ServerResponse {
-  [exchangeOf]?: Exchange;
+  [exchangeOf]?: Exchange | undefined;
 }
 
 interface ParsedSocket extends Socket {
@@ -104,6 +111,47 @@ function returnThis<T>(this: T): T {
   return this;
 }
 
+type RequestClass = new (...args: never[]) => IncomingMessage;
+type ResponseClass = new (...args: never[]) => ServerResponse;
+
+/**
+ * The same class, whose requests have places for what `attend` sets. A property that is added later goes into a store
+ * beside the object, which has to grow with each few.
+ */
+export function attendableRequests(base: RequestClass): RequestClass {
+  // Node makes it with a socket.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const Base = base as unknown as new (socket: unknown) => AttendedRequest & Methods;
+  const { on, _dump } = Base.prototype;
+  return class extends Base {
+    constructor(socket: unknown) {
+      super(socket);
+      this[exchangeOf] = undefined;
+      this.on = on;
+      this.addListener = on;
+      this._dump = _dump;
+    }
+  };
+}
+
+/** The same for responses, which also take late writes. */
+export function attendableResponses(base: ResponseClass): ResponseClass {
+  // Node makes it with the request and its options.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const Base = containedClass(base) as unknown as new (req: unknown, options: unknown) => AttendedResponse & Methods;
+  const { on, detachSocket: detach, end: endContained } = Base.prototype;
+  return class extends Base {
+    constructor(req: unknown, options: unknown) {
+      super(req, options);
+      this[exchangeOf] = undefined;
+      this.on = on;
+      this.addListener = on;
+      this.detachSocket = detach;
+      this.end = endContained;
+    }
+  };
+}
+
 /** Gives a request and its response what they need. */
 export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
@@ -118,10 +166,8 @@ export function attend(exchange: Exchange): void {
   ofResponse.addListener = addListener;
   ofResponse.detachSocket = detachSocket;
   ofResponse.end = end;
-  if (exchange.announcedBytes === 0) {
-    ofRequest._dump = closeQuietly;
-    return;
-  }
+  ofRequest._dump = closeQuietly;
+  if (exchange.announcedBytes === 0) return;
   ofRequest.emit = emitOnRequest;
   ofResponse.writeHead = writeHeadOfUpload;
   if (exchange.announcedBytes === Infinity) ofRequest.push = pushChunk;
@@ -169,7 +215,9 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
 }
 
 /** From here on whatever is written is late. */
-function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const ofClass = containedOf(this);
+  if (ofClass !== undefined) return ofClass.end.call(this, chunk, encoding, callback);
   const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
   const exchange = this[exchangeOf];
   if (exchange !== undefined) containIfNeeded(this, exchange);
@@ -178,8 +226,9 @@ function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback
 
 /** Node calls it when the answer is complete and with the kernel. */
 function detachSocket(this: AttendedResponse, socket: Socket): void {
+  const exchange = this[exchangeOf];
   Reflect.apply(inherited(this).detachSocket, this, [socket]);
-  this[exchangeOf]?.onFinish();
+  exchange?.onFinish();
 }
 
 /**
@@ -187,10 +236,12 @@ function detachSocket(this: AttendedResponse, socket: Socket): void {
  * a `close`. Where nobody listens and there is no body, it is closed without that.
  */
 function closeQuietly(this: AttendedRequest): void {
+  const exchange = this[exchangeOf];
   const parser = (this.socket as ParsedSocket | null)?.parser;
   // Some come another way than `on`: `prependListener`, or `on` of an object made over this one.
   const isHeard = Object.hasOwn(this, "emit") || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
-  if (isHeard || !this.complete || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
+  const mayBeQuiet = exchange?.announcedBytes === 0 && this.complete && !isHeard;
+  if (!mayBeQuiet || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
     Reflect.apply(inherited(this)._dump, this, []);
     return;
   }
