@@ -21,7 +21,7 @@ import {
   containedMethods,
   containClass,
   containedOf,
-  containIfNeeded,
+  containComplete,
   containLateWrites,
   exchangeOf,
 } from "./late-methods.ts";
@@ -230,8 +230,7 @@ function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown
   const ofClass = containedOf(this);
   if (ofClass !== undefined) return ofClass.end.call(this, chunk, encoding, callback);
   const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
-  const exchange = this[exchangeOf];
-  if (exchange !== undefined) containIfNeeded(this, exchange);
+  containComplete(this);
   return result;
 }
 

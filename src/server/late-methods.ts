@@ -110,9 +110,24 @@ export function containClass(prototype: ContainableResponse, base: ContainableRe
   };
 }
 
-/** Sees to a response after its end, if its class does not: Express, for one, gives each another prototype. */
-export function containIfNeeded(response: ContainableResponse, owner: LateWriteOwner): void {
-  if (!isContained(response)) containLateWrites(response, owner);
+/**
+ * Sees to a response that is complete, if its class does not: Express, for one, gives each another prototype.
+ *
+ * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
+ */
+export function containComplete(response: ContainableResponse): void {
+  if (!isContained(response)) setWhere(response, (name) => name !== "end");
+}
+
+/** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
+export function containCut(response: ContainableResponse): void {
+  if (!isContained(response)) setWhere(response, (name) => !Object.hasOwn(response, name));
+}
+
+function setWhere(response: ContainableResponse, isWanted: (name: string) => boolean): void {
+  for (const [name, method] of Object.entries(allMethods)) {
+    if (Reflect.get(response, name) !== undefined && isWanted(name)) Reflect.set(response, name, method);
+  }
 }
 
 function isContained(response: ContainableResponse): boolean {
@@ -353,6 +368,27 @@ function onLatePipe(this: Response, source?: EventEmitter & { unpipe?: (res: Res
   source.once("resume", unpipe);
   process.nextTick(unpipe);
 }
+
+const allMethods: Readonly<Methods> = {
+  setHeader,
+  appendHeader,
+  removeHeader,
+  writeHead,
+  flushHeaders,
+  addTrailers,
+  write,
+  end,
+  cork,
+  pipe,
+  prependListener,
+  writeContinue,
+  writeEarlyHints,
+  setHeaders,
+  setTrailer,
+  writeProcessing,
+  writeInformation,
+  createPushResponse,
+};
 
 /** As they are put on a response, for those who need more of them. */
 export const containedMethods: Readonly<Pick<Methods, "writeHead" | "end">> = { writeHead, end };
