@@ -866,7 +866,7 @@ export declare function createServer(options: ServerOptions & {
 // server/take-over.d.ts
 
 /**
- * What a guard changes about a server itself: its timers, its class of responses, `close` and `listen`.
+ * What a guard changes about a server itself: its timers, its classes of requests and responses, `close` and `listen`.
  *
  * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
  * timeouts), so the timers are set again when it listens.
@@ -882,8 +882,11 @@ export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
  * whose first bytes came in one piece with the request before it, which nothing else sees.
  */
 export declare function takeOverTimers(server: GuardableServer, options: ResolvedServerOptions): void;
-/** Responses that can take late writes, by their class: without it each has to be seen to at its end. */
-export declare function takeOverResponses(server: GuardableServer): void;
+/**
+ * Requests and responses that have places for what is set on them. Node keeps their classes under two symbols of its
+ * own (`options.IncomingMessage`, `options.ServerResponse`); without them it works all the same, and costs more.
+ */
+export declare function takeOverClasses(server: GuardableServer): void;
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
 export declare function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void>;
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
@@ -1442,6 +1445,8 @@ import type { EventEmitter } from "node:events";
 import type { LateRequest, LateWrites } from "./late-writes.ts";
 /** Where a response keeps the request-answer that it belongs to. */
 export declare const exchangeOf: unique symbol;
+/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
+declare const contained: unique symbol;
 /** What is needed of that request-answer here. */
 export interface LateWriteOwner {
     readonly lateWrites: LateWrites;
@@ -1451,7 +1456,9 @@ export interface ContainableResponse {
     readonly writableEnded: boolean;
     readonly headersSent: boolean;
     /** Set by {@link containLateWrites}. */
-    [exchangeOf]?: LateWriteOwner;
+    [exchangeOf]?: LateWriteOwner | undefined;
+    /** See below. */
+    readonly [contained]?: Pick<Methods, "end">;
 }
 interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
     readonly req?: LateRequest;
@@ -1491,6 +1498,8 @@ export declare function containLateWrites(response: ContainableResponse, owner: 
 export declare function containedClass<Class extends new (...args: never[]) => ContainableResponse>(base: Class): Class;
 /** Sees to a response after its end, if its class does not: Express, for one, gives each another prototype. */
 export declare function containIfNeeded(response: ContainableResponse, owner: LateWriteOwner): void;
+/** The methods of the response's class, if they are there. */
+export declare function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined;
 /** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
 export declare function beneath(response: ContainableResponse): Readonly<Methods>;
 /** As they are put on a response, for those who need more of them. */
