@@ -128,11 +128,17 @@ class Arena implements AsyncDisposable {
   }
 }
 
-/** Good answers a second at best. Measured without a limit, and the same for all contenders. */
+/**
+ * Good answers a second at best, without a limit; the same for all contenders. The highest of three readings: whatever
+ * else the machine does can only lower it, and a capacity that is too low would make the overload an easy one.
+ */
 export async function measureCapacity(seed: number): Promise<number> {
-  await using arena = await Arena.open("node", seed);
-  // Awaited here, or the arena is gone before the answer.
-  return await arena.measureCapacity();
+  let best = 0;
+  for (let reading = 0; reading < 3; reading += 1) {
+    await using arena = await Arena.open("node", seed);
+    best = Math.max(best, await arena.measureCapacity());
+  }
+  return best;
 }
 
 export async function overload(

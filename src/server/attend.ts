@@ -9,6 +9,7 @@
  * first listener of a request or response puts a method `emit` of its own on it, that changes over. Most have none.
  */
 
+import { EventEmitter } from "node:events";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -16,12 +17,19 @@ import { context as currentContext } from "../core/context.ts";
 import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
-import { containedMethods, containIfNeeded, containLateWrites, exchangeOf } from "./late-methods.ts";
+import {
+  containedMethods,
+  containClass,
+  containedOf,
+  containIfNeeded,
+  containLateWrites,
+  exchangeOf,
+} from "./late-methods.ts";
 import { abortRequest } from "./refusal.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
-  [exchangeOf]?: Exchange;
+  [exchangeOf]?: Exchange | undefined;
   /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
   _dumpAndCloseReadable?: () => void;
 }
@@ -31,12 +39,16 @@ interface StreamedRequest extends AttendedRequest {
 }
 
 interface AttendedResponse extends ServerResponse {
-  [exchangeOf]?: Exchange;
+  [exchangeOf]?: Exchange | undefined;
 }
 
 interface ParsedSocket extends Socket {
   readonly parser?: { incoming: unknown } | null;
 }
+
+/** That of nearly every request that nobody listens to; one of another kind goes the long way. */
+// oxlint-disable-next-line typescript/unbound-method -- it is only compared
+const plainEmit = EventEmitter.prototype.emit;
 
 type Attended = AttendedRequest | AttendedResponse;
 type Method = (...args: never) => unknown;
@@ -104,6 +116,53 @@ function returnThis<T>(this: T): T {
   return this;
 }
 
+type RequestClass = new (...args: never[]) => IncomingMessage;
+type ResponseClass = new (...args: never[]) => ServerResponse;
+
+/**
+ * The same class, whose requests have places for what `attend` sets. A property that is added later goes into a store
+ * beside the object, which has to grow with each few.
+ */
+export function attendableRequests(base: RequestClass): RequestClass {
+  // Node makes it with a socket.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const Base = base as unknown as new (socket: unknown) => AttendedRequest & Methods;
+  const { on, _dump } = Base.prototype;
+  return class extends Base {
+    constructor(socket: unknown) {
+      super(socket);
+      this[exchangeOf] = undefined;
+      this.on = on;
+      this.addListener = on;
+      this._dump = _dump;
+    }
+  };
+}
+
+/** What has a place in a response; the methods as loose as they are set. */
+type ResponsePlaces = Omit<AttendedResponse, keyof Methods> & Methods;
+
+/** The same for responses, which also take late writes. */
+export function attendableResponses(base: ResponseClass): ResponseClass {
+  // Node makes it with the request and its options.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const Base = base as unknown as new (req: unknown, options: unknown) => ResponsePlaces;
+  const Attendable = class extends Base {
+    constructor(req: unknown, options: unknown) {
+      super(req, options);
+      this[exchangeOf] = undefined;
+      this.on = on;
+      this.addListener = on;
+      this.detachSocket = detach;
+      this.end = endContained;
+    }
+  };
+  containClass(Attendable.prototype, Base.prototype);
+  const { on, detachSocket: detach, end: endContained }: Methods = Attendable.prototype;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one, with looser types of methods
+  return Attendable as unknown as ResponseClass;
+}
+
 /** Gives a request and its response what they need. */
 export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
@@ -118,10 +177,8 @@ export function attend(exchange: Exchange): void {
   ofResponse.addListener = addListener;
   ofResponse.detachSocket = detachSocket;
   ofResponse.end = end;
-  if (exchange.announcedBytes === 0) {
-    ofRequest._dump = closeQuietly;
-    return;
-  }
+  ofRequest._dump = closeQuietly;
+  if (exchange.announcedBytes === 0) return;
   ofRequest.emit = emitOnRequest;
   ofResponse.writeHead = writeHeadOfUpload;
   if (exchange.announcedBytes === Infinity) ofRequest.push = pushChunk;
@@ -169,7 +226,9 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
 }
 
 /** From here on whatever is written is late. */
-function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const ofClass = containedOf(this);
+  if (ofClass !== undefined) return ofClass.end.call(this, chunk, encoding, callback);
   const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
   const exchange = this[exchangeOf];
   if (exchange !== undefined) containIfNeeded(this, exchange);
@@ -178,8 +237,9 @@ function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback
 
 /** Node calls it when the answer is complete and with the kernel. */
 function detachSocket(this: AttendedResponse, socket: Socket): void {
+  const exchange = this[exchangeOf];
   Reflect.apply(inherited(this).detachSocket, this, [socket]);
-  this[exchangeOf]?.onFinish();
+  exchange?.onFinish();
 }
 
 /**
@@ -187,10 +247,12 @@ function detachSocket(this: AttendedResponse, socket: Socket): void {
  * a `close`. Where nobody listens and there is no body, it is closed without that.
  */
 function closeQuietly(this: AttendedRequest): void {
+  const exchange = this[exchangeOf];
   const parser = (this.socket as ParsedSocket | null)?.parser;
   // Some come another way than `on`: `prependListener`, or `on` of an object made over this one.
-  const isHeard = Object.hasOwn(this, "emit") || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
-  if (isHeard || !this.complete || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
+  const isHeard = this.emit !== plainEmit || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
+  const mayBeQuiet = exchange?.announcedBytes === 0 && this.complete && !isHeard;
+  if (!mayBeQuiet || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
     Reflect.apply(inherited(this)._dump, this, []);
     return;
   }

@@ -290,8 +290,13 @@ export class Connection extends RingNode implements Carrier {
     if (this.isClosing) return;
     this.#closeReason = reason;
     this.#enter("closing");
-    if (this.#session === undefined) startLinger(this.socket);
-    else this.#session.close();
+    if (this.#session === undefined) {
+      startLinger(this.socket);
+      return;
+    }
+    this.#session.close();
+    // It waits for streams, also for those whose header will never be complete.
+    if (this.streams?.size === 0) this.#session.destroy();
   }
 
   /** Ends it now: the other side sees a reset, and the kernel drops what it holds for it. */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, before, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Registry } from "../core/instruments.ts";
 import { serverCertificate } from "../../test/support/certificates.ts";
@@ -232,13 +233,33 @@ test("a TLS handshake that does not begin, or stops halfway, is cut at tlsHandsh
   assert.equal(opened.server.stats().timeouts.tls, 2);
 });
 
+test("http2: who sends half a header, or nothing at all, is closed at readHeaderTimeout", async () => {
+  const limits = { registry: new Registry(), readHeaderTimeout: 200, tls: serverCertificate, http2: true } as const;
+  await using listening = await listen(createServer(limits, ok));
+  // RFC 9113: preface, SETTINGS, and a HEADERS frame without END_HEADERS, which a CONTINUATION has to follow.
+  const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+  for (const sent of [preface, `${preface}\0\0\x03\x01\0\0\0\0\x01\x82\x87\x84`]) {
+    using lag = new LagMeter();
+    const socket = connectTls({ port: listening.port, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await once(socket, "secureConnect");
+    const from = performance.now() - 10;
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await using client = new SlowClient(socket);
+    client.write(sent);
+
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    assertMet(200, from, await client.gone, lag);
+    assert.deepEqual([client.ended, client.error], [true, undefined]);
+  }
+});
+
 test("after a slow handshake, the header has the whole of readHeaderTimeout", async () => {
   using lag = new LagMeter();
   await using opened = await open({ tlsHandshakeTimeout: 2_000, readHeaderTimeout: 200 }, ok, true);
   const raw = connect(opened.peer.port, "127.0.0.1");
   await once(raw, "connect");
   await sleep(250);
-  const { connect: connectTls } = await import("node:tls");
   const socket = connectTls({ socket: raw, rejectUnauthorized: false });
   await once(socket, "secureConnect");
   const from = performance.now() - 10;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { request, type Server } from "node:http";
+import { Agent, request, type Server } from "node:http";
 import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -265,9 +265,10 @@ test("no request of keep-alive clients fails while the server drains behind its 
   const { server, port } = await open({ drain: { settle: 300 } }, slowly(1));
   const outcomes: (number | string)[] = [];
   const stop = new AbortController();
+  const agent = new Agent({ keepAlive: true });
   const send = (): Promise<boolean> =>
     new Promise((resolve) => {
-      const sent = request({ port, host: "127.0.0.1", agent: false, headers: { connection: "keep-alive" } }, (res) => {
+      const sent = request({ port, host: "127.0.0.1", agent }, (res) => {
         res.resume().on("end", () => {
           outcomes.push(res.statusCode ?? 0);
           resolve(res.headers.connection !== "close");
@@ -290,6 +291,7 @@ test("no request of keep-alive clients fails while the server drains behind its 
   stop.abort();
   await lanes;
 
-  assert.ok(outcomes.length > 20, `${outcomes.length} requests`);
+  agent.destroy();
+  assert.ok(outcomes.length > 8, `${outcomes.length} requests`);
   assert.deepEqual(new Set(outcomes), new Set([200]));
 });

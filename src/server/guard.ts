@@ -31,7 +31,7 @@ import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
-import { takeOverClose, takeOverListen, takeOverResponses, takeOverTimers, type GuardableServer } from "./take-over.ts";
+import { takeOverClose, takeOverListen, takeOverClasses, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
 import { describeServer, observeServer, type ServerStats } from "./server-stats.ts";
 
@@ -103,7 +103,7 @@ class Guard implements Guarded, AcceptHandler {
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     takeOverListen(server, options.backlog);
-    takeOverResponses(server);
+    takeOverClasses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
     // Node decides by the number of listeners whether these events exist: see `#onEvent`.
@@ -200,7 +200,7 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    if (Object.hasOwn(req, exchangeOf)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    if (isAttended(req)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
     const ofHttp2 = isOfHttp2(req);
     const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
@@ -234,7 +234,7 @@ class Guard implements Guarded, AcceptHandler {
     ) {
       res.shouldKeepAlive = false;
     }
-    Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
+    hint(res, this.#keepAliveHintMs);
     this.#decide(exchange, { connection, expectsContinue, isFirst, refusal: connection.refusal });
   }
 
@@ -360,6 +360,16 @@ class Guard implements Guarded, AcceptHandler {
     context.run(this.#emit, event, ...args);
     return true;
   }
+}
+
+/** Whether it has been here before: a handler may emit its request again. */
+function isAttended(req: IncomingMessage & { readonly [exchangeOf]?: unknown }): boolean {
+  return req[exchangeOf] !== undefined;
+}
+
+/** What Node makes `Keep-Alive: timeout=` of; it does without the header if it is 0, or not there any more. */
+function hint(res: ServerResponse & { _keepAliveTimeout?: number }, ms: number): void {
+  res._keepAliveTimeout = ms;
 }
 
 const refusals: Readonly<Record<RefuseReason, string>> = {

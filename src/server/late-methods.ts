@@ -22,6 +22,9 @@ import type { LateRequest, LateWrites } from "./late-writes.ts";
 /** Where a response keeps the request-answer that it belongs to. */
 export const exchangeOf: unique symbol = Symbol("sluice.exchange");
 
+/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
+const contained: unique symbol = Symbol("sluice.contained");
+
 /** What is needed of that request-answer here. */
 export interface LateWriteOwner {
   readonly lateWrites: LateWrites;
@@ -32,7 +35,9 @@ export interface ContainableResponse {
   readonly writableEnded: boolean;
   readonly headersSent: boolean;
   /** Set by {@link containLateWrites}. */
-  [exchangeOf]?: LateWriteOwner;
+  [exchangeOf]?: LateWriteOwner | undefined;
+  /** See below. */
+  readonly [contained]?: Pick<Methods, "end">;
 }
 
 interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
@@ -66,9 +71,6 @@ interface Methods {
   createPushResponse: Method;
 }
 
-/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
-const contained: unique symbol = Symbol("sluice.contained");
-
 /** Makes late calls of the response's methods harmless, now and after its prototype was replaced. */
 export function containLateWrites(response: ContainableResponse, owner: LateWriteOwner): void {
   response[exchangeOf] = owner;
@@ -77,27 +79,53 @@ export function containLateWrites(response: ContainableResponse, owner: LateWrit
 }
 
 /**
- * The same class with those methods on its prototype: what a response costs if nobody replaces that. To set them on
- * each response takes half a microsecond.
+ * The same for all responses of a class, whose prototype this is: to set them on each response takes half a microsecond.
  */
-export function containedClass<Class extends new (...args: never[]) => ContainableResponse>(base: Class): Class {
-  // A mixin has to take any arguments.
-  // oxlint-disable-next-line typescript/no-explicit-any, typescript/no-unsafe-type-assertion
-  const Contained = class extends (base as unknown as new (...args: any[]) => ContainableResponse) {};
+export function containClass(prototype: ContainableResponse, base: ContainableResponse): void {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-  setMethods(Contained.prototype as Response & Methods);
-  // It has the constructor's parameters and all of the members.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return Contained as unknown as Class;
+  const methods = prototype as Response & Methods;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  const below = base as Response & Methods;
+  setMethods(methods);
+  // The four that every answer calls, without a search for what is beneath them.
+  methods.setHeader = function setContainedHeader(name, value) {
+    return isHeadLate(this)
+      ? late(this, "setHeader", setContainedHeader, this)
+      : below.setHeader.call(this, name, value);
+  };
+  methods.writeHead = function writeContainedHead(status, reason, headers) {
+    return isHeadLate(this)
+      ? late(this, "writeHead", writeContainedHead, this)
+      : below.writeHead.call(this, status, reason, headers);
+  };
+  methods.write = function writeContained(chunk, encoding, callback) {
+    return isComplete(this)
+      ? writeLate(this, writeContained, [encoding, callback])
+      : below.write.call(this, chunk, encoding, callback);
+  };
+  methods.end = function endContained(chunk, encoding, callback) {
+    return isLateEnd(this, chunk)
+      ? endLate(this, endContained, [encoding, callback])
+      : endInTime(this, below, [chunk, encoding, callback]);
+  };
 }
 
 /** Sees to a response after its end, if its class does not: Express, for one, gives each another prototype. */
 export function containIfNeeded(response: ContainableResponse, owner: LateWriteOwner): void {
-  if (!(contained in response)) containLateWrites(response, owner);
+  if (!isContained(response)) containLateWrites(response, owner);
+}
+
+function isContained(response: ContainableResponse): boolean {
+  return response[contained] !== undefined;
+}
+
+/** The methods of the response's class, if they are there. */
+export function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined {
+  return response[contained];
 }
 
 function setMethods(res: Response & Methods): void {
-  Object.defineProperty(res, contained, { value: true });
+  Object.defineProperty(res, contained, { value: res });
   res.setHeader = setHeader;
   res.appendHeader = appendHeader;
   res.removeHeader = removeHeader;
@@ -253,25 +281,41 @@ function createPushResponse(this: Response, ...args: unknown[]): unknown {
 }
 
 function write(this: Response, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
-  if (!isComplete(this)) return beneath(this).write.call(this, chunk, encoding, callback);
-  tell(this, "write", write);
-  failLater([encoding, callback]);
+  return isComplete(this)
+    ? writeLate(this, write, [encoding, callback])
+    : beneath(this).write.call(this, chunk, encoding, callback);
+}
+
+function writeLate(res: Response, callee: Method, args: readonly unknown[]): boolean {
+  tell(res, "write", callee);
+  failLater(args);
   // A source that looks at it stops.
   return false;
 }
 
 function end(this: Response, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
-  if (isComplete(this) && Boolean(chunk) && typeof chunk !== "function") {
-    tell(this, "end", end);
-    failLater([encoding, callback]);
-    return this;
-  }
+  return isLateEnd(this, chunk)
+    ? endLate(this, end, [encoding, callback])
+    : endInTime(this, beneath(this), [chunk, encoding, callback]);
+}
+
+function isLateEnd(res: Response, chunk: unknown): boolean {
+  return isComplete(res) && Boolean(chunk) && typeof chunk !== "function";
+}
+
+function endLate(res: Response, callee: Method, args: readonly unknown[]): Response {
+  tell(res, "end", callee);
+  failLater(args);
+  return res;
+}
+
+function endInTime(res: Response, methods: Pick<Methods, "end">, args: readonly [unknown, unknown, unknown]): unknown {
   try {
     // With nothing to write it is harmless, also twice, and widely done: it is Node's.
-    return beneath(this).end.call(this, chunk, encoding, callback);
+    return methods.end.call(res, args[0], args[1], args[2]);
   } catch (error) {
-    if (!isCut(this) || !isLengthMismatch(error)) throw error;
-    return this;
+    if (!isCut(res) || !isLengthMismatch(error)) throw error;
+    return res;
   }
 }
 

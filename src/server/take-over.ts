@@ -1,14 +1,14 @@
 /**
- * What a guard changes about a server itself: its timers, its class of responses, `close` and `listen`.
+ * What a guard changes about a server itself: its timers, its classes of requests and responses, `close` and `listen`.
  *
  * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
  * timeouts), so the timers are set again when it listens.
  */
 
-import type { Server as HttpServer, ServerResponse } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
-import { containedClass } from "./late-methods.ts";
+import { attendableRequests, attendableResponses } from "./attend.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** The servers that can be guarded. */
@@ -35,21 +35,25 @@ export function takeOverTimers(server: GuardableServer, options: ResolvedServerO
   });
 }
 
-const classes = new WeakMap<ResponseClass, ResponseClass>();
+type AnyClass = new (...args: never[]) => object;
 
-type ResponseClass = new (...args: never[]) => ServerResponse;
+const attendable = new WeakMap<object, AnyClass>();
 
-/** Responses that can take late writes, by their class: without it each has to be seen to at its end. */
-export function takeOverResponses(server: GuardableServer): void {
+/**
+ * Requests and responses that have places for what is set on them. Node keeps their classes under two symbols of its
+ * own (`options.IncomingMessage`, `options.ServerResponse`); without them it works all the same, and costs more.
+ */
+export function takeOverClasses(server: GuardableServer): void {
   for (const key of Object.getOwnPropertySymbols(server)) {
-    const made: unknown = Reflect.get(server, key);
-    if (key.description !== "ServerResponse" || typeof made !== "function") continue;
-    // Node keeps the class of its responses under this symbol of its own (`options.ServerResponse`).
+    const base: unknown = Reflect.get(server, key);
+    if (typeof base !== "function") continue;
+    const make = { IncomingMessage: attendableRequests, ServerResponse: attendableResponses }[key.description ?? ""];
+    if (make === undefined) continue;
+    // It is under the symbol for that.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    const base = made as ResponseClass;
-    const shared = classes.get(base) ?? containedClass(base);
-    classes.set(base, shared);
-    Reflect.set(server, key, shared);
+    const made = attendable.get(base) ?? make(base as never);
+    attendable.set(base, made);
+    Reflect.set(server, key, made);
   }
 }
 
