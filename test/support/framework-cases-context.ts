@@ -96,14 +96,13 @@ async function knowsItsContext(open: Open): Promise<void> {
 
 async function stopsCallsOfClientsThatLeave(open: Open): Promise<void> {
   const endings: string[] = [];
-  await using downstream = await rawServer(
-    (socket, request) => {
-      if (request.path === "/detached") setTimeout(() => answer(socket, "kept on"), 60);
+  const ends: Record<string, () => void> = {};
+  await using downstream = await rawServer(() => undefined, {
+    onHead: (socket, { path }) => {
+      ends[path] = () => answer(socket, "kept on");
+      socket.on("close", () => endings.push(path));
     },
-    {
-      onHead: (socket, request) => socket.on("close", () => endings.push(request.path)),
-    },
-  );
+  });
   await using transport = new Transport({ propagate: { deadlineTo: [downstream.origin] } });
   const results: string[] = [];
   const note = async (call: Promise<Response>): Promise<void> => {
@@ -126,12 +125,13 @@ async function stopsCallsOfClientsThatLeave(open: Open): Promise<void> {
   const left = sending.answer.catch(() => undefined);
   await until(() => downstream.requests.length === 2);
   sending.leave();
-  await Promise.race([left, sleep(100)]);
+  await left;
+  await until(() => endings.includes("/attached"));
+  assert.deepEqual(endings, ["/attached"], "the call of a client that has left was not stopped");
+  ends["/detached"]?.();
   await until(() => results.length === 2);
 
   assert.deepEqual(results, ["ERR_CLIENT_GONE", "kept on"]);
-  await until(() => endings.includes("/attached"));
-  assert.deepEqual(endings, ["/attached"], "the call of a client that has left was not stopped");
   assertTimesTold(downstream.requests.map(({ path, headers }) => [path, Number(headers.get("x-request-timeout-ms"))]));
 }
 
