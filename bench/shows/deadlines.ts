@@ -67,7 +67,7 @@ export async function probeDeadlines({ contender, kind, config, others }: Stage)
   const scene: Scene = { kind, port, ended };
   const those = probes.filter((probe) => probe.config === config && probe.kinds.includes(kind));
   const serving = await runAll(those, scene);
-  const lost = figure(await crowd.ask("leave"), "open") - others;
+  const lost = others - figure(await crowd.ask("leave"), "open");
   const draining = runAll(
     those.filter(({ drains }) => drains),
     scene,
@@ -79,7 +79,7 @@ export async function probeDeadlines({ contender, kind, config, others }: Stage)
     ...(await draining).map((tookMs, index) => find("draining", those.filter(({ drains }) => drains)[index], tookMs)),
   ];
   const lagMs = figure(await server.ask("lag"), "longestMs");
-  return { findings, lagMs, lost: -lost };
+  return { findings, lagMs, lost };
 
   function find(phase: Phase, probe: Probe | undefined, tookMs: readonly Outcome[]): Finding {
     return { contender, kind, others, phase, probe: probe?.name ?? "", tookMs: tookMs.map((ms) => ms ?? null) };
