@@ -104,6 +104,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     this.res = res;
     this.announcedBytes = carrier.announcedBytes(req);
     core.inFlight += 1;
+    core.begun += 1;
   }
 
   get isOver(): boolean {
