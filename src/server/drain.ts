@@ -8,11 +8,11 @@
  */
 
 import type { Server } from "node:net";
-import { now, systemClock } from "../core/clock.ts";
+import { now } from "../core/clock.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { isLinked } from "../core/ring.ts";
 import { Connection } from "./connection.ts";
-import { untilNobodyQueues } from "./last-accepts.ts";
+import { nextTurn, untilNobodyQueues } from "./last-accepts.ts";
 import type { ServerCore } from "./server-core.ts";
 
 /** How a drain went. Times in milliseconds. */
@@ -122,7 +122,7 @@ export class Drain {
     // they came, and once in the next.
     for (let turn = 0; turn < 2 && isLinked(this.#core.idle); turn += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one turn after the other
-      await afterPoll();
+      await nextTurn();
     }
     for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
   }
@@ -153,12 +153,6 @@ export class Drain {
     this.#core.wheel.arm(new Alarm(resolve), ms);
     return promise;
   }
-}
-
-function afterPoll(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  systemClock.wakeAfterPoll(resolve);
-  return promise;
 }
 
 function connectionsOf(ring: ServerCore["busy"]): readonly Connection[] {

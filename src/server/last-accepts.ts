@@ -36,8 +36,11 @@ export async function untilNobodyQueues(accepted: () => number): Promise<void> {
   }
 }
 
-/** With a reference, unlike a `Clock`'s: without it the loop would sleep until something happens. */
-function nextTurn(): Promise<void> {
+/**
+ * The end of a turn that begins now at the earliest. With a reference, unlike a `Clock`'s: without one the loop would
+ * sleep until something else happens, for seconds where nothing does.
+ */
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
