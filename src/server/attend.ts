@@ -227,10 +227,16 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
 
 /** From here on whatever is written is late. */
 function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const exchange = this[exchangeOf];
   const ofClass = containedOf(this);
-  if (ofClass !== undefined) return ofClass.end.call(this, chunk, encoding, callback);
+  if (ofClass !== undefined) {
+    const ended: unknown = ofClass.end.call(this, chunk, encoding, callback);
+    exchange?.onWritten();
+    return ended;
+  }
   const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
   containComplete(this);
+  exchange?.onWritten();
   return result;
 }
 

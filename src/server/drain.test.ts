@@ -68,7 +68,7 @@ test("idle connections are ended politely, and new ones find nobody", async () =
   assert.equal(server.stats().closed.drain, 1);
 });
 
-test("while it settles it accepts and answers as before, but keeps no connection", async () => {
+test("while it settles it accepts and answers as before, and sends those away who were there", async () => {
   const { server, port } = await open({ drain: { settle: 200 } }, slowly(0));
   await using kept = await wireClient(port);
   kept.write(get("/before"));
@@ -87,7 +87,7 @@ test("while it settles it accepts and answers as before, but keeps no connection
     answers.map((answer) => [answer?.body, answer?.headers.get("connection")]),
     [
       ["/kept", "close"],
-      ["/new", "close"],
+      ["/new", "keep-alive"],
     ],
   );
   assert.ok(tookMs >= 199, `${tookMs} ms`);
@@ -265,8 +265,7 @@ test("no request of keep-alive clients fails while the server drains behind its 
   const { server, port } = await open({ drain: { settle: 300 } }, slowly(1));
   const outcomes: (number | string)[] = [];
   const stop = new AbortController();
-  const agent = new Agent({ keepAlive: true });
-  const send = (): Promise<boolean> =>
+  const send = (agent: Agent): Promise<boolean> =>
     new Promise((resolve) => {
       const sent = request({ port, host: "127.0.0.1", agent }, (res) => {
         res.resume().on("end", () => {
@@ -281,9 +280,10 @@ test("no request of keep-alive clients fails while the server drains behind its 
       sent.end();
     });
   const lane = async (): Promise<void> => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     // A client that is told to go away stays away, as one behind a balancer does.
     // oxlint-disable-next-line no-await-in-loop -- one after the other
-    while (!stop.signal.aborted && (await send())) await sleep(2);
+    while (!stop.signal.aborted && (await send(agent))) await sleep(2);
   };
   const lanes = Promise.all(Array.from({ length: 8 }, lane));
   await sleep(100);
@@ -291,7 +291,6 @@ test("no request of keep-alive clients fails while the server drains behind its 
   stop.abort();
   await lanes;
 
-  agent.destroy();
-  assert.ok(outcomes.length > 8, `${outcomes.length} requests`);
+  assert.ok(outcomes.length > 20, `${outcomes.length} requests`);
   assert.deepEqual(new Set(outcomes), new Set([200]));
 });

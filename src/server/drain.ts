@@ -9,10 +9,10 @@
 
 import type { Server } from "node:net";
 import { now } from "../core/clock.ts";
-import { outside } from "../core/outside.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { isLinked } from "../core/ring.ts";
 import { Connection } from "./connection.ts";
+import { nextTurn, untilNobodyQueues } from "./last-accepts.ts";
 import type { ServerCore } from "./server-core.ts";
 
 /** How a drain went. Times in milliseconds. */
@@ -23,6 +23,13 @@ export interface DrainReport {
   /** Upgraded ones among them. */
   readonly cutUpgraded: number;
 }
+
+/** No request in this many looks in a row: half a second, with what the wheel adds to each. */
+const quietLooks = 12;
+const lookMs = 25;
+
+/** Where requests never cease, each comes from somebody else: then idle connections are closed after this all the same. */
+const longestQuietMs = 5_000;
 
 /** How long a handler has, after its context has ended, before its connection is cut. */
 const lastWordsMs = 250;
@@ -62,14 +69,22 @@ export class Drain {
     const core = this.#core;
     const { settle, grace } = core.options.drain;
     const startedAt = now();
+    core.drainsFrom = startedAt;
     for (const connection of this.#busy()) connection.closeAfterwards();
-    if (settle > 0 && this.#server.listening) await this.#sleep(settle);
+    if (this.#server.listening) {
+      if (settle > 0) await this.#sleep(settle);
+      await untilNobodyQueues(() => core.accepted);
+    }
     const stopped = this.#server.listening ? this.#stopListening() : Promise.resolve();
-    core.closesIdle = true;
+    core.hasStopped = true;
     core.gate.drain();
+    for (const connection of this.#busy()) connection.closeAfterwards();
+    const left = this.#emptyWithin(grace);
+    await Promise.race([left, this.#quiet(Math.min(grace, longestQuietMs))]);
+    core.closesIdle = true;
     await this.#closeIdle();
     let cut: readonly Connection[] = [];
-    if (!(await this.#emptyWithin(grace))) {
+    if (!(await left)) {
       core.gate.close();
       core.contexts.endAll("ERR_SHUTTING_DOWN");
       await this.#emptyWithin(lastWordsMs);
@@ -84,12 +99,30 @@ export class Drain {
     });
   }
 
+  /**
+   * Resolves when no request has come for a while, or `ms` are over. A proxy that has not noticed yet may be sending one on
+   * a connection that looks idle, and closing it then would lose that request. So each is answered, and its connection
+   * closed with it, until there are none: the proxy has used up its connections, or has met the closed listener.
+   */
+  async #quiet(ms: number): Promise<void> {
+    const { begun, idle } = this.#core;
+    const until = now() + ms;
+    let seen = begun;
+    for (let looks = 0; looks < quietLooks && isLinked(idle) && now() < until; looks += 1) {
+      // Counted in looks and not in time: if this machine stands still, so may the proxy.
+      // oxlint-disable-next-line no-await-in-loop -- one look after the other
+      await this.#sleep(lookMs);
+      if (seen !== this.#core.begun) looks = -1;
+      seen = this.#core.begun;
+    }
+  }
+
   async #closeIdle(): Promise<void> {
     // Requests that have come are in the kernel's hands until the loop asks for them: once in this turn, perhaps before
     // they came, and once in the next.
     for (let turn = 0; turn < 2 && isLinked(this.#core.idle); turn += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one turn after the other
-      await afterPoll();
+      await nextTurn();
     }
     for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
   }
@@ -120,13 +153,6 @@ export class Drain {
     this.#core.wheel.arm(new Alarm(resolve), ms);
     return promise;
   }
-}
-
-/** Keeps the process alive, unlike what `systemClock` plans: a drain is waited for, perhaps by nothing else. */
-function afterPoll(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  outside(() => setImmediate(resolve));
-  return promise;
 }
 
 function connectionsOf(ring: ServerCore["busy"]): readonly Connection[] {

@@ -105,6 +105,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     this.res = res;
     this.announcedBytes = carrier.announcedBytes(req);
     core.inFlight += 1;
+    core.begun += 1;
   }
 
   get isOver(): boolean {
@@ -249,6 +250,15 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
 
   onBodyEnd(): void {
     if (this.#state === "answered") this.#end();
+  }
+
+  /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
+  onWritten(): void {
+    if (this.#state !== "running") return;
+    const { admission } = this.#core;
+    // An answer that says that something broke came at once, or much too late.
+    if (this.#failure === undefined && this.res.statusCode >= 500) admission.release(this);
+    else admission.leave(this, this.#failure !== undefined);
   }
 
   /** The answer is complete, and with the kernel. */

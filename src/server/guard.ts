@@ -167,6 +167,7 @@ class Guard implements Guarded, AcceptHandler {
 
   #onConnection(socket: GuardedSocket): boolean {
     this.#core.instruments.accepted();
+    this.#core.accepted += 1;
     this.#core.gate.take(socket);
     return true;
   }
@@ -226,7 +227,7 @@ class Guard implements Guarded, AcceptHandler {
     attend(exchange);
     connection.startExchange(exchange);
     if (
-      core.draining ||
+      (core.draining && core.sendsAway(connection)) ||
       core.gate.wantsRoom ||
       connection.refusal !== undefined ||
       !options.keepAlive ||
@@ -347,7 +348,7 @@ class Guard implements Guarded, AcceptHandler {
       connection.refuse(bad);
       return true;
     }
-    if (connection.refusal !== undefined || this.#core.draining) {
+    if (connection.refusal !== undefined || this.#core.hasStopped) {
       connection.refuse({ status: 503, message: refusals[connection.refusal ?? "draining"] });
       return true;
     }
