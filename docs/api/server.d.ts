@@ -356,12 +356,18 @@ export declare class ServerCore {
     readonly events: EventEmitter;
     /** Requests that handlers work on, or that wait to be worked on. */
     inFlight: number;
+    /** Connections that have come, and requests that have begun, so far: a drain looks whether there are more. */
+    accepted: number;
+    begun: number;
     /** Pipelined requests that wait for the one before them. */
     deferred: number;
     /** Begins a pipelined request, now that it is its turn. Set by the guard. */
     onTurn: ((connection: Connection, deferred: Deferred) => void) | undefined;
     /** Whether connections are closed as soon as they are idle, because the server goes away. */
     closesIdle: boolean;
+    /** When draining began, and whether the listener is closed. */
+    drainsFrom: number;
+    hasStopped: boolean;
     readonly closed: Record<CloseReason, number>;
     /** Runs the handler of an exchange that had to wait. Set by the guard. */
     onAdmitted: ((exchange: Exchange) => void) | undefined;
@@ -371,6 +377,11 @@ export declare class ServerCore {
     /** Tells whoever listens on the server or on the channel. */
     tell<Message extends object>(event: string, topic: Topic<Message>, message: Message): void;
     get draining(): boolean;
+    /**
+     * Whether a connection has to go after its present request. While a drain settles, those that come anew may stay:
+     * sent away they would only come back, and be in the kernel's queue when the listener is closed.
+     */
+    sendsAway({ acceptedAt }: Pick<Connection, "acceptedAt">): boolean;
     /** Why a connection that falls idle now is closed instead, if it is. */
     get closesIdleFor(): CloseReason | undefined;
     get mayDefer(): boolean;
@@ -992,6 +1003,8 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     /** The deadlines in force, on the monotonic clock. */
     get deadlines(): Readonly<OwnDeadlines>;
     onBodyEnd(): void;
+    /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
+    onWritten(): void;
     /** The answer is complete, and with the kernel. */
     onFinish(): void;
     /** The connection is closed, or the stream. */
@@ -1401,7 +1414,7 @@ export declare class Pressure {
  * more than a megabyte on a fast link: a client that reads 200 KB/s from there looks as if it stood still for 7 s
  * (measured, loopback, Linux 6.18). Linux shows the queue of each socket in `/proc/net/tcp`, though only of all of
  * them at once. So that is read when somebody is about to be cut, once for all who ask, off the main thread, and for
- * no more than a twentieth of the time. Elsewhere the answer is `undefined`.
+ * no more than 3 % of the time. Elsewhere the answer is `undefined`.
  */
 /** The queue of one socket. */
 export interface SendQueue {
@@ -1492,12 +1505,17 @@ interface Methods {
 /** Makes late calls of the response's methods harmless, now and after its prototype was replaced. */
 export declare function containLateWrites(response: ContainableResponse, owner: LateWriteOwner): void;
 /**
- * The same class with those methods on its prototype: what a response costs if nobody replaces that. To set them on
- * each response takes half a microsecond.
+ * The same for all responses of a class, whose prototype this is: to set them on each response takes half a microsecond.
  */
-export declare function containedClass<Class extends new (...args: never[]) => ContainableResponse>(base: Class): Class;
-/** Sees to a response after its end, if its class does not: Express, for one, gives each another prototype. */
-export declare function containIfNeeded(response: ContainableResponse, owner: LateWriteOwner): void;
+export declare function containClass(prototype: ContainableResponse, base: ContainableResponse): void;
+/**
+ * Sees to a response that is complete, if its class does not: Express, for one, gives each another prototype.
+ *
+ * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
+ */
+export declare function containComplete(response: ContainableResponse): void;
+/** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
+export declare function containCut(response: ContainableResponse): void;
 /** The methods of the response's class, if they are there. */
 export declare function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined;
 /** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
