@@ -31,6 +31,9 @@ const lookMs = 25;
 /** Where requests never cease, each comes from somebody else: then idle connections are closed after this all the same. */
 const longestQuietMs = 5_000;
 
+/** How long a connection that has never said anything is waited for. */
+const silenceMs = 500;
+
 /** How long a handler has, after its context has ended, before its connection is cut. */
 const lastWordsMs = 250;
 
@@ -82,6 +85,8 @@ export class Drain {
     const left = this.#emptyWithin(grace);
     await Promise.race([left, this.#quiet(Math.min(grace, longestQuietMs))]);
     core.closesIdle = true;
+    // Clients open connections ahead of need. What has come in time is here by now; Go waits for 5 s.
+    for (const connection of this.#busy()) connection.hurry(silenceMs);
     await this.#closeIdle();
     let cut: readonly Connection[] = [];
     if (!(await left)) {
