@@ -68,6 +68,12 @@ export class Drain {
     return this.#report ?? { tookMs: 0, cut: 0, cutUpgraded: 0 };
   }
 
+  /** Closes what is idle, unless a drain is under way, which knows better when. */
+  closeIdle(): void {
+    if (this.#core.draining) return;
+    for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
+  }
+
   async #drain(): Promise<void> {
     const core = this.#core;
     const { settle, grace } = core.options.drain;

@@ -98,7 +98,7 @@ class Guard implements Guarded, AcceptHandler {
     this.#drain = new Drain(
       this.#core,
       server,
-      takeOverClose(server, () => this.drain()),
+      takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
     );
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
