@@ -9,6 +9,7 @@ import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import { attendableRequests, attendableResponses } from "./attend.ts";
+import type { Listening } from "./queue-plug.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** The servers that can be guarded. */
@@ -81,13 +82,21 @@ export function takeOverClose(server: GuardableServer, { drain, closeIdle }: End
 }
 
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
-export function takeOverListen(server: GuardableServer, backlog: number): void {
+export function takeOverListen(server: GuardableServer, backlog: number): Listening {
+  const listening: Listening = { isOwn: false, backlog };
   const listen: unknown = Reflect.get(server, "listen");
-  if (typeof listen !== "function") return;
+  if (typeof listen !== "function") return listening;
   Reflect.set(server, "listen", (...args: unknown[]) => {
-    Reflect.apply(listen, server, withBacklog(args, backlog));
+    const given = withBacklog(args, backlog);
+    const [target] = given;
+    // A worker of a cluster may share its socket with the others, and so may whoever is given one.
+    listening.isOwn =
+      !process.getBuiltinModule("node:cluster").isWorker &&
+      (typeof target !== "object" || target === null || Object.hasOwn(target, "port"));
+    Reflect.apply(listen, server, given);
     return server;
   });
+  return listening;
 }
 
 /** `listen` takes `(options)`, `(handle)`, `(path)` or `(port, host, backlog)`, each with a callback at the end. */
