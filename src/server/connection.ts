@@ -303,7 +303,12 @@ export class Connection extends RingNode implements Carrier {
   cut(reason: CloseReason): void {
     if (this.#phase === "closed") return;
     this.#closeReason ??= reason;
-    this.raw.resetAndDestroy();
+    try {
+      this.raw.resetAndDestroy();
+    } catch {
+      // A Unix socket knows no reset.
+      this.raw.destroy();
+    }
     this.#session?.destroy();
     this.socket.destroy();
   }
@@ -315,6 +320,12 @@ export class Connection extends RingNode implements Carrier {
     this.#closeReason = "refused";
     this.#enter("closing");
     refuse(socket, { status, message, retryAfterMs: this.#core.options.retryAfter });
+  }
+
+  /** What came cannot be served on this connection. What is being answered is the last, and what came between is dropped. */
+  endWithExchange(): void {
+    // Where the answer is out, only the end of its request's body has not been told yet.
+    if (!endAfterAnswer(this.socket)) this.close("refused");
   }
 
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
