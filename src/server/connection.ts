@@ -155,6 +155,8 @@ export class Connection extends RingNode implements Carrier {
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
   #isDeaf = false;
+  /** Whether a header has begun behind the present request, and takes long already. */
+  #isHeaderOverdue = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -250,7 +252,8 @@ export class Connection extends RingNode implements Carrier {
   #rest(): void {
     const reason = this.#core.closesIdleFor;
     if (reason === undefined) {
-      this.#enter("idle");
+      this.#enter(this.#isHeaderOverdue ? "header" : "idle");
+      this.#isHeaderOverdue = false;
       return;
     }
     if (reason === "room") this.#core.gate.promiseRoom();
@@ -263,6 +266,7 @@ export class Connection extends RingNode implements Carrier {
       this.cut("refused");
       return;
     }
+    this.#isHeaderOverdue = false;
     this.#core.deferred += 1;
     this.#deferred ??= [];
     this.#deferred.push(deferred);
@@ -407,6 +411,8 @@ export class Connection extends RingNode implements Carrier {
    * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
    */
   onHeaderOverdue(): void {
+    // Told once only, which may be while the request before it is in the works.
+    if (this.#phase === "exchange") this.#isHeaderOverdue = true;
     if (this.#phase !== "idle") return;
     this.#enter("header");
     this.#core.wheel.arm(this.#timer, 1);

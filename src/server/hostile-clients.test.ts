@@ -7,6 +7,7 @@ import { connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../test/support/loopback.ts";
 import type { ServerOptions } from "./server-options.ts";
 import { createServer, type Handler } from "./server.ts";
@@ -102,4 +103,21 @@ test("a route function that throws at a target does not keep its connection busy
   await until(() => server.stats().connections.idle === 1);
   assert.equal(server.stats().inFlight, 0);
   socket.destroy();
+});
+
+test("a header that begins while a long request runs does not get the idle timeout", async (t) => {
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const { server, port } = await start(t, { readHeaderTimeout: 100, idleTimeout: "1m" }, async (_req, res) => {
+    await ended;
+    res.end();
+  });
+  const { socket, read } = send(t, port, get("/"));
+  await until(() => server.stats().inFlight === 1);
+  socket.write("GET /next HTTP/1.1\r\nHo");
+  // Node looks once a second, and tells once.
+  await sleep(2_300);
+  end();
+  await once(socket, "close");
+  assert.match(read(), /^HTTP\/1\.1 200 OK[^]*HTTP\/1\.1 408 /);
+  assert.equal(server.stats().timeouts.read_header, 1);
 });
