@@ -155,6 +155,8 @@ export class Connection extends RingNode implements Carrier {
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
   #isDeaf = false;
+  /** Whether a header has begun behind the present request, and takes long already. */
+  #isHeaderOverdue = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -255,7 +257,8 @@ export class Connection extends RingNode implements Carrier {
   #rest(): void {
     const reason = this.#core.closesIdleFor;
     if (reason === undefined) {
-      this.#enter("idle");
+      this.#enter(this.#isHeaderOverdue ? "header" : "idle");
+      this.#isHeaderOverdue = false;
       return;
     }
     if (reason === "room") this.#core.gate.promiseRoom();
@@ -268,6 +271,7 @@ export class Connection extends RingNode implements Carrier {
       this.cut("refused");
       return;
     }
+    this.#isHeaderOverdue = false;
     this.#core.deferred += 1;
     this.#deferred ??= [];
     this.#deferred.push(deferred);
@@ -308,7 +312,12 @@ export class Connection extends RingNode implements Carrier {
   cut(reason: CloseReason): void {
     if (this.#phase === "closed") return;
     this.#closeReason ??= reason;
-    this.raw.resetAndDestroy();
+    try {
+      this.raw.resetAndDestroy();
+    } catch {
+      // A Unix socket knows no reset.
+      this.raw.destroy();
+    }
     this.#session?.destroy();
     this.socket.destroy();
   }
@@ -320,6 +329,12 @@ export class Connection extends RingNode implements Carrier {
     this.#closeReason = "refused";
     this.#enter("closing");
     refuse(socket, { status, message, retryAfterMs: this.#core.options.retryAfter });
+  }
+
+  /** What came cannot be served on this connection. What is being answered is the last, and what came between is dropped. */
+  endWithExchange(): void {
+    // Where the answer is out, only the end of its request's body has not been told yet.
+    if (!endAfterAnswer(this.socket)) this.close("refused");
   }
 
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
@@ -401,6 +416,8 @@ export class Connection extends RingNode implements Carrier {
    * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
    */
   onHeaderOverdue(): void {
+    // Told once only, which may be while the request before it is in the works.
+    if (this.#phase === "exchange") this.#isHeaderOverdue = true;
     if (this.#phase !== "idle") return;
     this.#enter("header");
     this.#core.wheel.arm(this.#timer, 1);

@@ -9,6 +9,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
+import { throwLater } from "../core/outside.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { letGo, sendWhole } from "./attend.ts";
@@ -359,12 +360,22 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
 
   #record(error: string): void {
     const { req, res } = this;
-    const { instruments, options } = this.#core;
-    const route = this.route ?? options.route?.(req) ?? "";
+    const { instruments } = this.#core;
+    const route = this.route ?? this.#findRoute() ?? "";
     const durationMs = now() - this.startedAt;
     const method = req.method ?? "";
     if (error === "") instruments.finished(method, res.statusCode, route, durationMs);
     else instruments.failed({ method, status: res.headersSent ? res.statusCode : 0, route, error, durationMs });
+  }
+
+  /** What the program's function throws, at a target that it did not expect, must not keep the exchange from its end. */
+  #findRoute(): string | undefined {
+    try {
+      return this.#core.options.route?.(this.req);
+    } catch (error) {
+      throwLater(error);
+      return undefined;
+    }
   }
 
   #end(): void {

@@ -334,11 +334,19 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
-    const [req] = args;
+    const [req, stream] = args;
     // A stream of HTTP/2: Node answers 405 itself if nobody listens.
     if (isOfHttp2(req)) return this.#server.listenerCount("connect") > 1 && this.#emit(event, ...args);
     const connection = (req.socket as GuardedSocket)[connectionKey];
     if (connection === undefined) return this.#emit(event, ...args);
+    // http has taken its own off by now, and an error that nobody hears would end the process.
+    stream.on("error", ignoreError);
+    if (connection.isClosing) return true;
+    // The answer to the one before it would get into the new protocol; http has not waited for that.
+    if (connection.exchange !== undefined) {
+      connection.endWithExchange();
+      return true;
+    }
     if (event === "connect" && this.#server.listenerCount("connect") === 1) {
       connection.refuse({ status: 405, message: "CONNECT is not served here." });
       return true;
@@ -359,10 +367,14 @@ class Guard implements Guarded, AcceptHandler {
       connection.refuse({ status: 503, message: "Too many upgraded connections. Try again soon." });
       return true;
     }
+    stream.off("error", ignoreError);
     context.run(this.#emit, event, ...args);
     return true;
   }
 }
+
+/** The close that follows tells enough. */
+function ignoreError(): void {}
 
 /** Whether it has been here before: a handler may emit its request again. */
 function isAttended(req: IncomingMessage & { readonly [exchangeOf]?: unknown }): boolean {
