@@ -18,7 +18,8 @@ import { WheelTimer } from "../core/deadline-wheel.ts";
 import { now } from "../core/clock.ts";
 import { append, RingNode, unlink } from "../core/ring.ts";
 import type { Place, RefuseReason } from "./accept.ts";
-import type { Carrier, Exchange } from "./exchange.ts";
+import { countState, stateOf, type Phase } from "./connection-state.ts";
+import type { Carrier, Exchange, RequestEvent } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
 import { endAfterAnswer, refuse, startLinger, wireFormat, type Refusal } from "./refusal.ts";
@@ -31,6 +32,9 @@ export const connectionKey: unique symbol = Symbol("sluice.connection");
 export interface GuardedSocket extends Socket {
   [connectionKey]?: Connection;
   _unrefTimer?: () => void;
+  /** Whether http has stopped reading. */
+  _paused?: boolean;
+  readonly parser?: { readonly resume?: () => void } | null;
   readonly _readableState?: { readonly ended: boolean };
   /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
   readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number; readonly fd?: number } | null;
@@ -42,50 +46,17 @@ export interface GuardedSocket extends Socket {
 export interface Deferred {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
-  readonly expectsContinue: boolean;
+  readonly event: RequestEvent;
 }
+
+/** Pipelined requests of one connection after which it is not read on. */
+const maxDeferredHere = 32;
 
 /** How a socket came. */
 interface Arrival {
   readonly tls: boolean;
   /** Why its requests are to be answered with 503, if they are. */
   readonly refusal: RefuseReason | undefined;
-}
-
-/** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
-type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
-
-/** Spelled out, as below: a computed name is several times slower, and this is done for each request. */
-function stateOf(phase: Phase): ConnectionState {
-  switch (phase) {
-    case "handshake":
-    case "new":
-      return "new";
-    case "idle":
-    case "upgraded":
-    case "closed":
-      return phase;
-    default:
-      return "active";
-  }
-}
-
-function count(levels: ServerCore["levels"], state: ConnectionState, by: 1 | -1): void {
-  switch (state) {
-    case "new":
-      levels.new += by;
-      return;
-    case "active":
-      levels.active += by;
-      return;
-    case "idle":
-      levels.idle += by;
-      return;
-    case "upgraded":
-      levels.upgraded += by;
-      return;
-    case "closed":
-  }
 }
 
 class ConnectionTimer extends WheelTimer {
@@ -245,6 +216,7 @@ export class Connection extends RingNode implements Carrier {
     const next = this.#deferred?.shift();
     if (next !== undefined) {
       this.#core.deferred -= 1;
+      if (this.#deferred?.length === 0) this.#goOn();
       // Its first byte was here long ago.
       this.#enter("header");
       this.#core.onTurn?.(this, next);
@@ -275,6 +247,23 @@ export class Connection extends RingNode implements Carrier {
     this.#core.deferred += 1;
     this.#deferred ??= [];
     this.#deferred.push(deferred);
+    if (this.#deferred.length >= maxDeferredHere) this.#hold();
+  }
+
+  /** Reads no more requests for now, but for those in the present packet. It is what Node does when answers pile up. */
+  #hold(): void {
+    const { socket } = this;
+    if (socket._paused === true) return;
+    socket._paused = true;
+    socket.pause();
+  }
+
+  #goOn(): void {
+    const { socket } = this;
+    if (socket._paused !== true) return;
+    socket._paused = false;
+    socket.parser?.resume?.();
+    socket.resume();
   }
 
   #dropDeferred(): void {
@@ -482,8 +471,8 @@ export class Connection extends RingNode implements Carrier {
   #move(from: ConnectionState, to: ConnectionState): void {
     if (from === to) return;
     const { levels, idle, busy, events } = this.#core;
-    count(levels, from, -1);
-    count(levels, to, 1);
+    countState(levels, from, -1);
+    countState(levels, to, 1);
     unlink(this);
     if (to !== "closed") append(to === "idle" ? idle : busy, this);
     if (events.listenerCount("connState") > 0) events.emit("connState", this.socket, to);
