@@ -112,7 +112,6 @@ export declare function controller(res: ServerResponse | IncomingMessage): Respo
  * closed and idle connections with it; what is in flight ends in its own time, up to the grace. Node's own `close()`
  * does the last step first, keeps answering with `keep-alive`, and has no end.
  */
-import type { Server } from "node:net";
 import type { ServerCore } from "./server-core.ts";
 /** How a drain went. Times in milliseconds. */
 export interface DrainReport {
@@ -122,10 +121,20 @@ export interface DrainReport {
     /** Upgraded ones among them. */
     readonly cutUpgraded: number;
 }
+/** The listener of a server. */
+export interface Listener {
+    readonly isOpen: () => boolean;
+    /** See `queue-plug.ts`. */
+    readonly plug: () => Promise<boolean>;
+    /** Node's `close`, without its way with idle connections. */
+    readonly close: () => Promise<void>;
+}
 export declare class Drain {
     #private;
-    constructor(core: ServerCore, server: Pick<Server, "listening" | "close">, stopListening: () => Promise<void>);
+    constructor(core: ServerCore, listener: Listener);
     run(): Promise<DrainReport>;
+    /** Closes what is idle, unless a drain is under way, which knows better when. */
+    closeIdle(): void;
 }
 
 // server/errors.d.ts
@@ -330,7 +339,7 @@ import type { ResolvedServerOptions } from "./server-options.ts";
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
 /** Why a connection ended, as counted. */
-export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room";
 /** Invariant: `levels` are the connections in each state; each open connection stands in exactly one of the rings. */
 export declare class ServerCore {
     readonly options: ResolvedServerOptions;
@@ -544,14 +553,14 @@ export interface ServerOptions {
      */
     readonly tlsHandshakeTimeout?: Duration;
     /**
-     * Longest time for a whole request: header and body, from its first byte.
+     * Longest time for the body of a request, from the end of its header, which `readHeaderTimeout` limits.
      *
      * Then 408 if the answer has not begun, and close. It cuts honest slow uploads too: raise it together with
      * `maxBodyBytes`, or for one request with `controller(res).setReadDeadline()`.
      *
      * @default "5m"
      * @range above 0 to Infinity
-     * @go ReadTimeout
+     * @go ReadTimeout, which counts the header in
      * @metric http_server_timeouts_total{kind="read"}
      */
     readonly readTimeout?: Duration;
@@ -885,6 +894,7 @@ export declare function createServer(options: ServerOptions & {
 import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
+import type { Listening } from "./queue-plug.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 /** The servers that can be guarded. */
 export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
@@ -898,10 +908,17 @@ export declare function takeOverTimers(server: GuardableServer, options: Resolve
  * own (`options.IncomingMessage`, `options.ServerResponse`); without them it works all the same, and costs more.
  */
 export declare function takeOverClasses(server: GuardableServer): void;
+/** What a server's own ways to end connections become. */
+export interface Ending {
+    /** In the place of `close()`. */
+    readonly drain: () => Promise<unknown>;
+    /** In the place of `closeIdleConnections()`, which resets them, and whatever request is on its way with them. */
+    readonly closeIdle: () => void;
+}
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export declare function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void>;
+export declare function takeOverClose(server: GuardableServer, { drain, closeIdle }: Ending): () => Promise<void>;
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
-export declare function takeOverListen(server: GuardableServer, backlog: number): void;
+export declare function takeOverListen(server: GuardableServer, backlog: number): Listening;
 
 // server/exchange.d.ts
 
@@ -1315,6 +1332,8 @@ export declare class Connection extends RingNode implements Carrier {
     closeStream(stream: StreamCarrier): void;
     /** Lets what runs end, and begins nothing new: the other side is told. */
     closeAfterwards(): void;
+    /** It has said nothing yet: it shall do so soon, or go. */
+    hurry(ms: number): void;
     /** A request's header is complete. */
     startExchange(exchange: Exchange): void;
     /** The request has been answered, and read to its end. */
@@ -1434,6 +1453,28 @@ export declare class SendQueues {
      */
     look(descriptor: number, since: number): SendQueue | "later" | undefined;
 }
+
+// server/queue-plug.d.ts
+
+/**
+ * Stops the kernel from completing connections, for the moment in which the listener is closed.
+ *
+ * Linux drops a client's first packet while the queue of the listening socket is full: it comes again after a second,
+ * finds nobody, and is refused, which every proxy knows how to take. So the queue is made to hold one connection, and
+ * that one is our own. Whether it got in is known at once, since both ends are on this machine; if not, somebody else
+ * was faster, the queue is as it was, and is to be tried again.
+ *
+ * Only for a socket that is this process's alone: the length of the queue is the socket's, and would stay for others.
+ */
+import { type Server } from "node:net";
+/** What is known of how a server listens. */
+export interface Listening {
+    /** Whether the socket was made by this process, for a port, and nobody else can have it. */
+    isOwn: boolean;
+    readonly backlog: number;
+}
+/** @returns whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
+export declare function plugQueue(server: Pick<Server, "address">, { isOwn, backlog }: Listening): Promise<boolean>;
 
 // server/late-methods.d.ts
 

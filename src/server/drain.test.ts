@@ -294,3 +294,33 @@ test("no request of keep-alive clients fails while the server drains behind its 
   assert.ok(outcomes.length > 20, `${outcomes.length} requests`);
   assert.deepEqual(new Set(outcomes), new Set([200]));
 });
+
+test("no client whose connection was complete is reset when the listener is closed", async () => {
+  const { server, port } = await open({}, slowly(0));
+  const outcomes = new Map<string, number>();
+  const stop = new AbortController();
+  /** A new connection for each request, as from a proxy whose connections are closed after each answer. */
+  const lane = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      const socket = connect(port, "127.0.0.1");
+      let outcome = "";
+      socket.on("error", (error: NodeJS.ErrnoException) => (outcome = error.code ?? error.message));
+      socket.on("connect", () =>
+        socket.write("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"),
+      );
+      socket.on("data", (data: Buffer) => (outcome += data.toString("latin1").slice(9, 12)));
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await new Promise((resolve) => socket.on("close", resolve));
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      if (outcome === "ECONNREFUSED") return;
+    }
+  };
+  const lanes = Promise.all(Array.from({ length: 30 }, lane));
+  await until(() => (outcomes.get("200") ?? 0) > 100);
+
+  await server.drain();
+  stop.abort();
+  await lanes;
+
+  assert.deepEqual([...outcomes.keys()].toSorted(), ["200", "ECONNREFUSED"]);
+});

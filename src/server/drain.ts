@@ -7,7 +7,6 @@
  * does the last step first, keeps answering with `keep-alive`, and has no end.
  */
 
-import type { Server } from "node:net";
 import { now } from "../core/clock.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { isLinked } from "../core/ring.ts";
@@ -31,6 +30,9 @@ const lookMs = 25;
 /** Where requests never cease, each comes from somebody else: then idle connections are closed after this all the same. */
 const longestQuietMs = 5_000;
 
+/** How long a connection that has never said anything is waited for. */
+const silenceMs = 500;
+
 /** How long a handler has, after its context has ended, before its connection is cut. */
 const lastWordsMs = 250;
 
@@ -47,22 +49,34 @@ class Alarm extends WheelTimer {
   }
 }
 
+/** The listener of a server. */
+export interface Listener {
+  readonly isOpen: () => boolean;
+  /** See `queue-plug.ts`. */
+  readonly plug: () => Promise<boolean>;
+  /** Node's `close`, without its way with idle connections. */
+  readonly close: () => Promise<void>;
+}
+
 export class Drain {
   readonly #core: ServerCore;
-  readonly #server: Pick<Server, "listening" | "close">;
-  /** Node's `close`, without its way with idle connections. */
-  readonly #stopListening: () => Promise<void>;
+  readonly #listener: Listener;
   #report: DrainReport | undefined;
 
-  constructor(core: ServerCore, server: Pick<Server, "listening" | "close">, stopListening: () => Promise<void>) {
+  constructor(core: ServerCore, listener: Listener) {
     this.#core = core;
-    this.#server = server;
-    this.#stopListening = stopListening;
+    this.#listener = listener;
   }
 
   async run(): Promise<DrainReport> {
     await this.#core.lifecycle.drain(() => this.#drain());
     return this.#report ?? { tookMs: 0, cut: 0, cutUpgraded: 0 };
+  }
+
+  /** Closes what is idle, unless a drain is under way, which knows better when. */
+  closeIdle(): void {
+    if (this.#core.draining) return;
+    for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
   }
 
   async #drain(): Promise<void> {
@@ -71,17 +85,18 @@ export class Drain {
     const startedAt = now();
     core.drainsFrom = startedAt;
     for (const connection of this.#busy()) connection.closeAfterwards();
-    if (this.#server.listening) {
-      if (settle > 0) await this.#sleep(settle);
-      await untilNobodyQueues(() => core.accepted);
-    }
-    const stopped = this.#server.listening ? this.#stopListening() : Promise.resolve();
+    const { isOpen, plug, close } = this.#listener;
+    if (isOpen() && settle > 0) await this.#sleep(settle);
+    if (isOpen()) await untilNobodyQueues(() => core.accepted, plug);
+    const stopped = isOpen() ? close() : Promise.resolve();
     core.hasStopped = true;
     core.gate.drain();
     for (const connection of this.#busy()) connection.closeAfterwards();
     const left = this.#emptyWithin(grace);
     await Promise.race([left, this.#quiet(Math.min(grace, longestQuietMs))]);
     core.closesIdle = true;
+    // Clients open connections ahead of need. What has come in time is here by now; Go waits for 5 s.
+    for (const connection of this.#busy()) connection.hurry(silenceMs);
     await this.#closeIdle();
     let cut: readonly Connection[] = [];
     if (!(await left)) {

@@ -29,6 +29,7 @@ import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
 import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
+import { plugQueue } from "./queue-plug.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
 import { takeOverClose, takeOverListen, takeOverClasses, takeOverTimers, type GuardableServer } from "./take-over.ts";
@@ -95,14 +96,14 @@ class Guard implements Guarded, AcceptHandler {
     const emit: Emit = server.emit;
     this.#emit = (event, ...args) => Reflect.apply(emit, server, [event, ...args]);
     this.#emitRequest = (req, res) => emit.call(server, "request", req, res);
-    this.#drain = new Drain(
-      this.#core,
-      server,
-      takeOverClose(server, () => this.drain()),
-    );
+    const listening = takeOverListen(server, options.backlog);
+    this.#drain = new Drain(this.#core, {
+      isOpen: () => server.listening,
+      plug: () => plugQueue(server, listening),
+      close: takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
+    });
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
-    takeOverListen(server, options.backlog);
     takeOverClasses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);

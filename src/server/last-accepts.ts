@@ -3,9 +3,9 @@
  *
  * A connection is complete for its client before anybody has accepted it, and closing the listener resets it, with the
  * request that it has sent. That is a POST that no proxy may send again. Node accepts one connection in each turn of
- * its loop (libuv does since 1.46), so that a busy server always has some in that queue. Neither libuv nor Node can
- * stop the kernel from completing more; but a turn in which there was nothing to accept, and which was over at once, says that
- * the queue was empty some microseconds ago. What is left of the risk is a connection that comes within those.
+ * its loop (libuv does since 1.46), so that a busy server always has some in that queue. A turn in which there was
+ * nothing to accept, and which was over at once, says that the queue was empty some microseconds ago. Then it is
+ * plugged (`queue-plug.ts`), or another turn is waited for.
  */
 
 import { now } from "../core/clock.ts";
@@ -20,8 +20,9 @@ const tolerances = [
 /**
  * Resolves right after a turn of the loop in which nothing was accepted; `accepted` counts. On a server that never
  * comes to an end with accepting, after a second. Close the listener at once, before anything else is awaited.
+ * `plug` says whether nobody has come in the meantime.
  */
-export async function untilNobodyQueues(accepted: () => number): Promise<void> {
+export async function untilNobodyQueues(accepted: () => number, plug: () => Promise<boolean>): Promise<void> {
   const from = now();
   // The rest of this turn says nothing: its poll may be over.
   await nextTurn();
@@ -31,7 +32,9 @@ export async function untilNobodyQueues(accepted: () => number): Promise<void> {
       const startedAt = now();
       // oxlint-disable-next-line no-await-in-loop -- one turn after the other
       await nextTurn();
-      if (accepted() === before && now() - startedAt < turnMs) return;
+      const isQuiet = accepted() === before && now() - startedAt < turnMs;
+      // oxlint-disable-next-line no-await-in-loop
+      if (isQuiet && (await plug())) return;
     }
   }
 }

@@ -9,6 +9,7 @@ import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import { attendableRequests, attendableResponses } from "./attend.ts";
+import type { Listening } from "./queue-plug.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** The servers that can be guarded. */
@@ -57,31 +58,45 @@ export function takeOverClasses(server: GuardableServer): void {
   }
 }
 
+/** What a server's own ways to end connections become. */
+export interface Ending {
+  /** In the place of `close()`. */
+  readonly drain: () => Promise<unknown>;
+  /** In the place of `closeIdleConnections()`, which resets them, and whatever request is on its way with them. */
+  readonly closeIdle: () => void;
+}
+
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void> {
+export function takeOverClose(server: GuardableServer, { drain, closeIdle }: Ending): () => Promise<void> {
   const close = server.close.bind(server);
   Reflect.set(server, "close", (done?: (error?: Error) => void) => {
     if (server.listening) void drain().then(done === undefined ? done : () => done());
     else close(done);
     return server;
   });
-  return () =>
-    new Promise((resolve) => {
-      // Node would reset idle connections here; they are closed one by one instead.
-      Reflect.set(server, "closeIdleConnections", () => undefined);
-      close(() => resolve());
-      Reflect.deleteProperty(server, "closeIdleConnections");
-    });
+  if ("closeIdleConnections" in server) {
+    // Later, since frameworks call it together with `close()`, and so does that of Node.
+    Reflect.set(server, "closeIdleConnections", () => process.nextTick(closeIdle));
+  }
+  return () => new Promise((resolve) => close(() => resolve()));
 }
 
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
-export function takeOverListen(server: GuardableServer, backlog: number): void {
+export function takeOverListen(server: GuardableServer, backlog: number): Listening {
+  const listening: Listening = { isOwn: false, backlog };
   const listen: unknown = Reflect.get(server, "listen");
-  if (typeof listen !== "function") return;
+  if (typeof listen !== "function") return listening;
   Reflect.set(server, "listen", (...args: unknown[]) => {
-    Reflect.apply(listen, server, withBacklog(args, backlog));
+    const given = withBacklog(args, backlog);
+    const [target] = given;
+    // A worker of a cluster may share its socket with the others, and so may whoever is given one.
+    listening.isOwn =
+      !process.getBuiltinModule("node:cluster").isWorker &&
+      (typeof target !== "object" || target === null || Object.hasOwn(target, "port"));
+    Reflect.apply(listen, server, given);
     return server;
   });
+  return listening;
 }
 
 /** `listen` takes `(options)`, `(handle)`, `(path)` or `(port, host, backlog)`, each with a callback at the end. */
