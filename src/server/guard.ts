@@ -53,8 +53,14 @@ export interface Guarded {
 
 type Emit = (event: string | symbol, ...args: unknown[]) => boolean;
 
+const guardedServers = new WeakSet<GuardableServer>();
+
 /** Guards `server`, which must not listen yet. */
 export function guard(server: GuardableServer, options?: ServerOptions): Guarded {
+  // Two guards would wait for one another's requests.
+  if (guardedServers.has(server)) {
+    throw new OptionError("guard", "must be called once: createServer() has guarded this server, or another guard().");
+  }
   return new Guard(server, resolveOptions<ServerOptions, ResolvedServerOptions>("Server", serverOptions, options));
 }
 
@@ -89,6 +95,7 @@ class Guard implements Guarded, AcceptHandler {
     if (server.listening) {
       throw new OptionError("guard", "must be called before listen(): connections it has not seen it cannot limit.");
     }
+    guardedServers.add(server);
     this.#server = server;
     this.#core = new ServerCore(options, server, this);
     this.#isTls = "setSecureContext" in server;

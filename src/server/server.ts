@@ -4,6 +4,7 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import type { TlsOptions } from "node:tls";
+import { OptionError } from "../core/errors.ts";
 import { http, http2, https } from "./builtins.ts";
 import { guard, type Guarded } from "./guard.ts";
 import type { ServerOptions } from "./server-options.ts";
@@ -33,7 +34,12 @@ export function createServer(
   options: ServerOptions & ServerKind = {},
   handler?: Handler,
 ): (HttpServer | HttpsServer | Http2SecureServer) & Guarded {
+  if (typeof options === "function")
+    throw new OptionError("createServer", "takes its options first, then the handler.");
   const { tls, http2: wantsHttp2, ...limits } = options;
+  if (wantsHttp2 === true && tls === undefined) {
+    throw new OptionError("Server.http2", "needs tls: browsers and fetch speak HTTP/2 over TLS alone.");
+  }
   const server = make(tls, wantsHttp2 === true);
   const guarded = guard(server, limits);
   if (handler !== undefined) server.on("request", handler);
