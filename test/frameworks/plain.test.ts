@@ -75,8 +75,9 @@ test("closeIdleConnections() ends idle connections without a reset, and leaves t
   assert.equal(server.draining, false);
 });
 
+const says = (pattern: RegExp) => (error: unknown) => error instanceof OptionError && pattern.test(error.message);
+
 test("a server guarded twice, a handler in the place of options and HTTP/2 without TLS are errors", () => {
-  const says = (pattern: RegExp) => (error: unknown) => error instanceof OptionError && pattern.test(error.message);
   assert.throws(() => guard(createServer(), {}), says(/once/));
   assert.throws(() => createServer((() => undefined) as object), says(/options first/));
   assert.throws(() => createServer({ http2: true } as object), says(/tls/));
