@@ -206,6 +206,8 @@ export class Connection extends RingNode implements Carrier {
   endExchange(): void {
     const isLast = this.exchange !== undefined && saysClose(this.exchange.res);
     this.exchange = undefined;
+    // Set by a handler, with `req.setTimeout` or `res.setTimeout`. Node takes it back with timers that are at rest here.
+    if (this.socket.timeout !== undefined && this.socket.timeout > 0) this.socket.setTimeout(0);
     if (this.#phase !== "exchange") return;
     if (isLast) {
       // What came after is not served: nobody could be told (RFC 9112, 9.6).
