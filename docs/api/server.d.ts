@@ -330,7 +330,7 @@ import type { ResolvedServerOptions } from "./server-options.ts";
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
 /** Why a connection ended, as counted. */
-export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room";
 /** Invariant: `levels` are the connections in each state; each open connection stands in exactly one of the rings. */
 export declare class ServerCore {
     readonly options: ResolvedServerOptions;
@@ -544,14 +544,14 @@ export interface ServerOptions {
      */
     readonly tlsHandshakeTimeout?: Duration;
     /**
-     * Longest time for a whole request: header and body, from its first byte.
+     * Longest time for the body of a request, from the end of its header, which `readHeaderTimeout` limits.
      *
      * Then 408 if the answer has not begun, and close. It cuts honest slow uploads too: raise it together with
      * `maxBodyBytes`, or for one request with `controller(res).setReadDeadline()`.
      *
      * @default "5m"
      * @range above 0 to Infinity
-     * @go ReadTimeout
+     * @go ReadTimeout, which counts the header in
      * @metric http_server_timeouts_total{kind="read"}
      */
     readonly readTimeout?: Duration;
@@ -1315,6 +1315,8 @@ export declare class Connection extends RingNode implements Carrier {
     closeStream(stream: StreamCarrier): void;
     /** Lets what runs end, and begins nothing new: the other side is told. */
     closeAfterwards(): void;
+    /** It has said nothing yet: it shall do so soon, or go. */
+    hurry(ms: number): void;
     /** A request's header is complete. */
     startExchange(exchange: Exchange): void;
     /** The request has been answered, and read to its end. */

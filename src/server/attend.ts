@@ -11,6 +11,7 @@
 
 import { EventEmitter } from "node:events";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { context as currentContext } from "../core/context.ts";
@@ -36,6 +37,10 @@ interface AttendedRequest extends IncomingMessage {
 
 interface StreamedRequest extends AttendedRequest {
   readonly stream: Readable;
+}
+
+interface StreamedResponse extends AttendedResponse {
+  readonly stream: ServerHttp2Stream | undefined;
 }
 
 interface AttendedResponse extends ServerResponse {
@@ -196,6 +201,7 @@ export function attendStream(exchange: Exchange): void {
   ofRequest.addListener = addListener;
   ofResponse.on = addListener;
   ofResponse.addListener = addListener;
+  ofResponse.destroy = destroyStream;
   if (exchange.announcedBytes > 0) {
     ofRequest.emit = emitOnRequest;
     ofRequest.push = pushStreamChunk;
@@ -284,4 +290,13 @@ function pushStreamChunk(this: StreamedRequest, chunk: Buffer | null): boolean {
   if (chunk !== null || this.stream.readableEnded) return Reflect.apply(pushChunk, this, [chunk]);
   abortRequest(this);
   return true;
+}
+
+/** NGHTTP2_INTERNAL_ERROR, RFC 9113 section 7. */
+const internalError = 0x2;
+
+/** Without an error Node resets the stream with NO_ERROR, and half of an answer looks like a whole one. */
+function destroyStream(this: StreamedResponse, ...args: unknown[]): unknown {
+  if (!this.writableEnded) this.stream?.close(internalError);
+  return Reflect.apply(inherited(this).destroy, this, args);
 }

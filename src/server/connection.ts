@@ -217,6 +217,11 @@ export class Connection extends RingNode implements Carrier {
     this.#session?.close();
   }
 
+  /** It has said nothing yet: it shall do so soon, or go. */
+  hurry(ms: number): void {
+    if (this.#phase === "new") this.#core.wheel.arm(this.#timer, Math.min(ms, this.#core.options.readHeaderTimeout));
+  }
+
   /** A request's header is complete. */
   startExchange(exchange: Exchange): void {
     this.exchange = exchange;

@@ -30,6 +30,9 @@ const lookMs = 25;
 /** Where requests never cease, each comes from somebody else: then idle connections are closed after this all the same. */
 const longestQuietMs = 5_000;
 
+/** How long a connection that has never said anything is waited for. */
+const silenceMs = 500;
+
 /** How long a handler has, after its context has ended, before its connection is cut. */
 const lastWordsMs = 250;
 
@@ -70,6 +73,12 @@ export class Drain {
     return this.#report ?? { tookMs: 0, cut: 0, cutUpgraded: 0 };
   }
 
+  /** Closes what is idle, unless a drain is under way, which knows better when. */
+  closeIdle(): void {
+    if (this.#core.draining) return;
+    for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
+  }
+
   async #drain(): Promise<void> {
     const core = this.#core;
     const { settle, grace } = core.options.drain;
@@ -86,6 +95,8 @@ export class Drain {
     const left = this.#emptyWithin(grace);
     await Promise.race([left, this.#quiet(Math.min(grace, longestQuietMs))]);
     core.closesIdle = true;
+    // Clients open connections ahead of need. What has come in time is here by now; Go waits for 5 s.
+    for (const connection of this.#busy()) connection.hurry(silenceMs);
     await this.#closeIdle();
     let cut: readonly Connection[] = [];
     if (!(await left)) {

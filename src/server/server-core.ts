@@ -25,7 +25,7 @@ import type { ResolvedServerOptions } from "./server-options.ts";
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
 
 /** Why a connection ended, as counted. */
-export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room";
 
 /** How late a deadline may be met, in milliseconds. A tenth of what is promised, and two wake-ups of 10 ms at most. */
 const tickMs = 20;
@@ -78,7 +78,6 @@ export class ServerCore {
     refused: 0,
     drain: 0,
     room: 0,
-    error: 0,
   };
   /** Runs the handler of an exchange that had to wait. Set by the guard. */
   onAdmitted: ((exchange: Exchange) => void) | undefined;

@@ -58,21 +58,27 @@ export function takeOverClasses(server: GuardableServer): void {
   }
 }
 
+/** What a server's own ways to end connections become. */
+export interface Ending {
+  /** In the place of `close()`. */
+  readonly drain: () => Promise<unknown>;
+  /** In the place of `closeIdleConnections()`, which resets them, and whatever request is on its way with them. */
+  readonly closeIdle: () => void;
+}
+
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void> {
+export function takeOverClose(server: GuardableServer, { drain, closeIdle }: Ending): () => Promise<void> {
   const close = server.close.bind(server);
   Reflect.set(server, "close", (done?: (error?: Error) => void) => {
     if (server.listening) void drain().then(done === undefined ? done : () => done());
     else close(done);
     return server;
   });
-  return () =>
-    new Promise((resolve) => {
-      // Node would reset idle connections here; they are closed one by one instead.
-      Reflect.set(server, "closeIdleConnections", () => undefined);
-      close(() => resolve());
-      Reflect.deleteProperty(server, "closeIdleConnections");
-    });
+  if ("closeIdleConnections" in server) {
+    // Later, since frameworks call it together with `close()`, and so does that of Node.
+    Reflect.set(server, "closeIdleConnections", () => process.nextTick(closeIdle));
+  }
+  return () => new Promise((resolve) => close(() => resolve()));
 }
 
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */

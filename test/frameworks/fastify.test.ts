@@ -1,8 +1,13 @@
 /** Fastify 5 on a guarded server: by `serverFactory`, or on the server that it makes. */
 
 import fastify, { type FastifyInstance } from "fastify";
+import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { Server } from "node:http";
-import { controller, guard } from "sluice/server";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { controller, createServer, guard } from "sluice/server";
 import { testFramework, type App, type MadeServer, type Setup } from "../support/framework-contract.ts";
 
 // oxlint-disable oxc/no-async-endpoint-handlers -- this is not Express
@@ -43,3 +48,25 @@ async function build(setup: Setup): Promise<App> {
 }
 
 testFramework({ name: "Fastify", failure: /"message":"a (?:late )?mistake"/, speaksHttp2: true, build });
+
+test("Fastify's own way with idle connections, at its defaults, does not get in the way of a drain", async (t) => {
+  const app = fastify({ serverFactory: (handler) => createServer({ drain: { settle: 100 } }, handler) });
+  app.get("/", async () => "hello");
+  const { port } = new URL(await app.listen({ port: 0, host: "127.0.0.1" }));
+  const client = connect(Number(port), "127.0.0.1");
+  t.after(() => client.destroy());
+  client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  await once(client, "data");
+
+  const closed = app.close();
+  let isOpen = true;
+  client.once("end", () => (isOpen = false));
+  await sleep(50);
+  assert.equal(isOpen, true, "an idle connection is closed before the server has settled");
+  client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [answer]: Buffer[] = await once(client, "data");
+
+  // That Fastify refuses what comes while it closes is its own default, `return503OnClosing`.
+  assert.match(String(answer), /^HTTP\/1\.1 503 [^]*\r\nConnection: close\r\n/i);
+  await closed;
+});

@@ -1,11 +1,26 @@
 /** Hono 4 on a guarded server: by the `createServer` option of its Node server, or on the server that it makes. */
 
-import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import assert from "node:assert/strict";
+import {
+  createAdaptorServer,
+  getRequestListener,
+  upgradeWebSocket,
+  type HttpBindings,
+  type ServerType,
+  type WebSocketServerLike,
+} from "@hono/node-server";
 import { Hono } from "hono";
 import { routePath } from "hono/route";
+import { once } from "node:events";
 import type { createServer } from "node:http";
 import { Readable } from "node:stream";
-import { controller, guard } from "sluice/server";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { context, type Context } from "sluice/core";
+import { controller, createServer as createGuardedServer, guard, type GuardableServer } from "sluice/server";
+import { WebSocket, WebSocketServer } from "ws";
+import { openCaller } from "../support/framework-caller.ts";
+import { listen, until } from "../support/loopback.ts";
 import { testFramework, type App, type MadeServer, type Setup, type Work } from "../support/framework-contract.ts";
 
 function buildApp(work: Work): Hono<{ Bindings: HttpBindings }> {
@@ -40,13 +55,62 @@ async function build(setup: Setup): Promise<App> {
   const server = createAdaptorServer(
     setup.guardsOwn ? { fetch } : { fetch, createServer: make as typeof createServer },
   );
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it makes none of HTTP/2 by itself
-  const guarded = made?.guarded ?? guard(server as ReturnType<typeof createServer>, setup.limits);
+  const guarded = made?.guarded ?? guard(asGuardable(server), setup.limits);
   return {
-    server: made?.server ?? (server as ReturnType<typeof createServer>),
+    server: made?.server ?? asGuardable(server),
     guarded,
     close: () => new Promise((resolve) => server.close(resolve)),
   };
 }
 
 testFramework({ name: "Hono", failure: /^a (?:late )?mistake$/, speaksHttp2: true, build });
+
+test("Hono's WebSockets are upgraded in the context of their request, which ends with them", async () => {
+  const contexts: Context[] = [];
+  const app = new Hono();
+  app.get(
+    "/socket",
+    upgradeWebSocket(async () => {
+      await sleep(1);
+      contexts.push(context());
+      return { onMessage: (event, socket) => socket.send(`${String(event.data)} back`) };
+    }),
+  );
+  // The two describe the option `noServer` in two ways.
+  const sockets = new WebSocketServer({ noServer: true }) as WebSocketServer & WebSocketServerLike;
+  const server = createAdaptorServer({ fetch: app.fetch, websocket: { server: sockets } });
+  const guarded = guard(asGuardable(server), {});
+  await using listening = await listen(server);
+  const client = new WebSocket(`ws://127.0.0.1:${listening.port}/socket`);
+  await once(client, "open");
+  client.send("there and");
+  const [message]: Buffer[] = await once(client, "message");
+
+  assert.equal(String(message), "there and back");
+  assert.equal(guarded.stats().connections.upgraded, 1);
+  assert.deepEqual(
+    contexts.map((ctx) => ctx.done),
+    [false],
+  );
+  client.close();
+  await until(() => contexts.every((ctx) => ctx.done));
+  assert.deepEqual(
+    contexts.map((ctx) => ctx.done),
+    [true],
+  );
+});
+
+test("a handler of Hono is one of node:http by getRequestListener", async () => {
+  const app = new Hono();
+  app.post("/echo", async (c) => c.text(await c.req.text()));
+  await using listening = await listen(createGuardedServer({ maxBodyBytes: 10 }, getRequestListener(app.fetch)));
+  using caller = openCaller("http", listening.port);
+
+  assert.equal((await caller.ask("/echo", { body: "short" })).body, "short");
+  assert.equal((await caller.ask("/echo", { body: "rather too long" })).status, 413);
+});
+
+/** It makes one of HTTP/1 unless it is told otherwise. */
+function asGuardable(server: ServerType): GuardableServer {
+  return server as GuardableServer;
+}

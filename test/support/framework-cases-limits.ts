@@ -5,7 +5,9 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { Open, Stage } from "./framework-contract.ts";
+import { context } from "sluice/core";
+import { controller } from "sluice/server";
+import type { Open, RawExchange, Stage } from "./framework-contract.ts";
 import { until } from "./loopback.ts";
 
 const octets = { "content-type": "application/octet-stream" };
@@ -19,11 +21,16 @@ async function answers(open: Open): Promise<void> {
   const name = await caller.ask("/json", { body: '{"name":"mug"}', headers: json });
   assert.deepEqual([name.status, name.body], [200, "mug"]);
   assert.equal((await caller.ask("/nowhere")).status, 404);
+  const head = await caller.ask("/items/7", { method: "HEAD" });
+  assert.deepEqual([head.status, head.body], [200, ""]);
   assert.equal(caller.opened, 1);
 
   const requests = stage.registry.collect().find(({ name: family }) => family === "http_server_requests_total");
   const routes = requests?.samples.map(({ labels: [, route, method, status] }) => [route, method, status].join(" "));
-  assert.deepEqual(routes?.toSorted(), ["/items/:id GET 200", "/json POST 200", " GET 404"].toSorted());
+  assert.deepEqual(
+    routes?.toSorted(),
+    ["/items/:id GET 200", "/items/:id HEAD 200", "/json POST 200", " GET 404"].toSorted(),
+  );
 }
 
 async function failsLikeTheFramework(open: Open): Promise<void> {
@@ -64,10 +71,24 @@ async function refusesGarbage(open: Open): Promise<void> {
 }
 
 /** What a handler may do after its time is over. */
-const lateHandlers: Readonly<Record<string, () => string>> = {
+const lateHandlers: Readonly<Record<string, (raw: RawExchange) => string>> = {
   answers: () => "too late",
   throws: () => {
     throw new Error("too late");
+  },
+  "throws at whoever reads": ({ req }) => {
+    req.destroy(new Error("too late"));
+    return "too late";
+  },
+  "writes to the response": ({ res }) => {
+    res.setHeader("x-late", "1");
+    Readable.from(["too ", "late"]).pipe(res);
+    return "too late";
+  },
+  "destroys all that it has": ({ req, res }) => {
+    res.destroy();
+    req.socket.destroy();
+    return "too late";
   },
 };
 
@@ -81,11 +102,11 @@ async function answersForLateHandlers(open: Open): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await using stage = await open(
       {
-        answer: async ({ req }) => {
-          const turn = String(req.headers["x-turn"]);
+        answer: async (raw) => {
+          const turn = String(raw.req.headers["x-turn"]);
           started.push(turn);
           const answer = await gates[turn]?.promise;
-          return turn === "first" ? finish() : (answer ?? "");
+          return turn === "first" ? finish(raw) : (answer ?? "");
         },
       },
       { handlerTimeout: 150 },
@@ -177,10 +198,85 @@ async function endsReadersOfGrowingBodies(open: Open): Promise<void> {
   assert.ok(bytes <= 100_000, `${bytes} bytes came through`);
 }
 
+async function takesTurns(open: Open): Promise<void> {
+  let atOnce = 0;
+  const seen: string[] = [];
+  await using stage = await open({
+    answer: async ({ req, res }) => {
+      atOnce += 1;
+      seen.push(`${atOnce} at once${context() === controller(res).context ? "" : ", in a foreign context"}`);
+      await sleep(1);
+      atOnce -= 1;
+      return `<${String(req.headers["x-turn"])}>`;
+    },
+  });
+  const socket = await stage.socket();
+  const turns = Array.from({ length: 20 }, (_, turn) => `GET /work HTTP/1.1\r\nHost: x\r\nX-Turn: ${turn}\r\n`);
+  socket.write(`${turns.join("\r\n")}Connection: close\r\n\r\n`);
+  const got = await text(socket);
+  assert.deepEqual(
+    got.match(/(?<=<)\d+(?=>)/g),
+    Array.from(turns, (_, turn) => String(turn)),
+  );
+  assert.deepEqual(seen, Array(20).fill("1 at once"));
+}
+
+async function queues(open: Open): Promise<void> {
+  const { promise: gate, resolve } = Promise.withResolvers<string>();
+  let atOnce = 0;
+  const seen: string[] = [];
+  await using stage = await open(
+    {
+      answer: async ({ res }) => {
+        atOnce += 1;
+        seen.push(`${atOnce} at once${context() === controller(res).context ? "" : ", in a foreign context"}`);
+        const answer = await gate;
+        atOnce -= 1;
+        return answer;
+      },
+    },
+    { concurrency: { limit: 1, queue: 4, queueTimeout: "5s" } },
+  );
+  const asked = Array.from({ length: 8 }, () => stage.call().ask("/work"));
+  await until(() => stage.app.guarded.stats().shed.concurrency === 3);
+  assert.equal(stage.app.guarded.stats().shed.concurrency, 3);
+  resolve("done");
+  const statuses = (await Promise.all(asked)).map(({ status }) => status);
+  assert.deepEqual(
+    statuses.toSorted((one, other) => one - other),
+    [200, 200, 200, 200, 200, 503, 503, 503],
+  );
+  assert.deepEqual(seen, Array(5).fill("1 at once"));
+}
+
+async function keepsLargeBodiesApart(open: Open): Promise<void> {
+  await using stage = await open();
+  const caller = stage.call();
+  // Above what some body parsers take, and below `maxBodyBytes`.
+  const body = JSON.stringify({ name: "x".repeat(3_000_000) });
+  const { status } = await caller.ask("/json", { body, headers: { ...json, "content-length": body.length } });
+  assert.ok(status === 200 || status === 413, `${status}`);
+  assert.equal((await caller.ask("/json", { body: '{"name":"mug"}', headers: json })).body, "mug");
+}
+
+async function goesOnWhenTold(open: Open): Promise<void> {
+  await using stage = await open();
+  const caller = stage.call();
+  const { status, body } = await caller.ask("/json", {
+    body: '{"name":"mug"}',
+    headers: { ...json, expect: "100-continue" },
+  });
+  assert.deepEqual([status, body], [200, "mug"]);
+}
+
 export const limitCases: Readonly<Record<string, (open: Open) => Promise<void>>> = {
   "its handlers answer, and the metrics know their routes": answers,
   "a handler that throws gets the framework's 500, and its connection is kept": failsLikeTheFramework,
   "garbage is answered with 400": refusesGarbage,
+  "pipelined requests are handled one at a time": takesTurns,
+  "requests above the concurrency limit wait, or are shed": queues,
+  "the body parser's own limit is answered too": keepsLargeBodiesApart,
+  "a client that expects 100 is told to go on": goesOnWhenTold,
   "a handler that ends after its 503 disturbs nobody": answersForLateHandlers,
   "a body announced as too large is refused before the body parser": refusesAnnouncedBodies,
   "a body that grows too large reaches no handler, not even in part": refusesGrowingBodies,

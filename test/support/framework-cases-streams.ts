@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { Readable } from "node:stream";
-import { context, ContextError, type Context } from "sluice/core";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { background, context, ContextError, type Context } from "sluice/core";
 import { WebSocket, WebSocketServer } from "ws";
 import { ca } from "./certificates.ts";
 import type { Open, RawExchange, Stage } from "./framework-contract.ts";
@@ -79,6 +81,36 @@ async function streamsUploads(open: Open): Promise<void> {
   assert.equal(caller.opened, 1);
 }
 
+async function* breakOff(): AsyncGenerator<string> {
+  yield "begun";
+  await sleep(5);
+  throw new Error("the source is broken");
+}
+
+async function showsBrokenSources(open: Open): Promise<void> {
+  await using stage = await open({ source: () => Readable.from(breakOff()) });
+  const sending = stage.call().send("/source");
+  sending.body.end();
+  const { body } = await sending.answer;
+  await assert.rejects(text(body), "half of an answer looks like a whole one");
+  await until(() => stage.app.guarded.stats().inFlight === 0);
+  assert.equal(stage.app.guarded.stats().inFlight, 0);
+  assert.equal((await stage.call().ask("/items/7")).body, "item 7");
+}
+
+async function showsCutAnswers(open: Open): Promise<void> {
+  const source = new Readable({ read: () => undefined });
+  source.push("begun");
+  await using stage = await open({ source: () => source }, { writeTimeout: 100 });
+  const sending = stage.call().send("/source");
+  sending.body.end();
+  const { body } = await sending.answer;
+  await assert.rejects(text(body), "an answer that was cut looks like a whole one");
+  assert.equal(stage.app.guarded.stats().timeouts.write, 1);
+  await until(() => source.destroyed);
+  assert.equal(source.destroyed, true, "the source of the answer lives on");
+}
+
 async function endsDownloads(open: Open): Promise<void> {
   const { source } = madeToOrder(10_000);
   let ctx: Context | undefined;
@@ -148,7 +180,11 @@ async function upgrades(open: Open): Promise<void> {
   using sockets = disposable(new WebSocketServer({ server: server as Server }));
   sockets.on("connection", (socket) => {
     contexts.push(context());
-    socket.on("message", (data: Buffer) => socket.send(`${data.toString()} back`));
+    socket.on("message", (data: Buffer) => {
+      // A connection's own events are nobody's: whoever wants the context keeps it, as above.
+      contexts.push(context());
+      socket.send(`${data.toString()} back`);
+    });
   });
   const scheme = stage.protocol === "http" ? "ws" : "wss";
   const client = new WebSocket(`${scheme}://127.0.0.1:${stage.port}/`, { ca });
@@ -158,7 +194,8 @@ async function upgrades(open: Open): Promise<void> {
 
   assert.equal(String(message), "there and back");
   assert.equal(guarded.stats().connections.upgraded, 1);
-  const [ctx] = contexts;
+  const [ctx, ctxOfMessage] = contexts;
+  assert.equal(ctxOfMessage, background);
   assert.deepEqual([ctx?.done, ctx?.deadline], [false, Infinity]);
   client.close();
   await once(client, "close");
@@ -190,20 +227,29 @@ function wrapLikeMiddleware({ res }: RawExchange): void {
 
 async function bearsWrappers(open: Open): Promise<void> {
   const { source } = madeToOrder(3);
-  await using stage = await open({
-    answer: (raw) => {
-      wrapLikeMiddleware(raw);
-      return "wrapped";
+  const { promise: never } = Promise.withResolvers<string>();
+  await using stage = await open(
+    {
+      answer: (raw) => {
+        wrapLikeMiddleware(raw);
+        return raw.req.headers["x-never"] === undefined ? "wrapped" : never;
+      },
+      source: (raw) => {
+        wrapLikeMiddleware(raw);
+        return source;
+      },
     },
-    source: (raw) => {
-      wrapLikeMiddleware(raw);
-      return source;
-    },
-  });
+    { handlerTimeout: 500 },
+  );
   const caller = stage.call();
   const whole = await caller.ask("/work");
   assert.deepEqual([whole.status, whole.body, whole.headers["x-wrapped"]], [200, "wrapped", "1"]);
   assert.equal((await caller.ask("/source")).body.length, 3 * pieceBytes);
+  const late = await caller.ask("/work", { headers: { "x-never": "1" } });
+  assert.deepEqual(
+    [late.status, late.body, late.headers["x-wrapped"]],
+    [503, "The answer took too long.\n", undefined],
+  );
   assert.equal((await caller.ask("/items/7")).body, "item 7");
   assert.equal(caller.opened, 1);
   assert.equal(stage.app.guarded.stats().inFlight, 0);
@@ -212,6 +258,8 @@ async function bearsWrappers(open: Open): Promise<void> {
 export const streamCases: Readonly<Record<string, (open: Open) => Promise<void>>> = {
   "an answer is made no faster than its client reads it": streamsAnswers,
   "an upload is read while it comes": streamsUploads,
+  "an answer whose source breaks looks broken": showsBrokenSources,
+  "an answer that is cut looks cut": showsCutAnswers,
   "a client that leaves a download ends its source and its context": endsDownloads,
   "a client that leaves an upload ends its reader and its context": endsUploads,
   "a WebSocket counts as upgraded, and its context ends with it": upgrades,
