@@ -112,7 +112,6 @@ export declare function controller(res: ServerResponse | IncomingMessage): Respo
  * closed and idle connections with it; what is in flight ends in its own time, up to the grace. Node's own `close()`
  * does the last step first, keeps answering with `keep-alive`, and has no end.
  */
-import type { Server } from "node:net";
 import type { ServerCore } from "./server-core.ts";
 /** How a drain went. Times in milliseconds. */
 export interface DrainReport {
@@ -122,10 +121,20 @@ export interface DrainReport {
     /** Upgraded ones among them. */
     readonly cutUpgraded: number;
 }
+/** The listener of a server. */
+export interface Listener {
+    readonly isOpen: () => boolean;
+    /** See `queue-plug.ts`. */
+    readonly plug: () => Promise<boolean>;
+    /** Node's `close`, without its way with idle connections. */
+    readonly close: () => Promise<void>;
+}
 export declare class Drain {
     #private;
-    constructor(core: ServerCore, server: Pick<Server, "listening" | "close">, stopListening: () => Promise<void>);
+    constructor(core: ServerCore, listener: Listener);
     run(): Promise<DrainReport>;
+    /** Closes what is idle, unless a drain is under way, which knows better when. */
+    closeIdle(): void;
 }
 
 // server/errors.d.ts
@@ -885,6 +894,7 @@ export declare function createServer(options: ServerOptions & {
 import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
+import type { Listening } from "./queue-plug.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 /** The servers that can be guarded. */
 export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
@@ -898,10 +908,17 @@ export declare function takeOverTimers(server: GuardableServer, options: Resolve
  * own (`options.IncomingMessage`, `options.ServerResponse`); without them it works all the same, and costs more.
  */
 export declare function takeOverClasses(server: GuardableServer): void;
+/** What a server's own ways to end connections become. */
+export interface Ending {
+    /** In the place of `close()`. */
+    readonly drain: () => Promise<unknown>;
+    /** In the place of `closeIdleConnections()`, which resets them, and whatever request is on its way with them. */
+    readonly closeIdle: () => void;
+}
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export declare function takeOverClose(server: GuardableServer, drain: () => Promise<unknown>): () => Promise<void>;
+export declare function takeOverClose(server: GuardableServer, { drain, closeIdle }: Ending): () => Promise<void>;
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
-export declare function takeOverListen(server: GuardableServer, backlog: number): void;
+export declare function takeOverListen(server: GuardableServer, backlog: number): Listening;
 
 // server/exchange.d.ts
 
@@ -1436,6 +1453,28 @@ export declare class SendQueues {
      */
     look(descriptor: number, since: number): SendQueue | "later" | undefined;
 }
+
+// server/queue-plug.d.ts
+
+/**
+ * Stops the kernel from completing connections, for the moment in which the listener is closed.
+ *
+ * Linux drops a client's first packet while the queue of the listening socket is full: it comes again after a second,
+ * finds nobody, and is refused, which every proxy knows how to take. So the queue is made to hold one connection, and
+ * that one is our own. Whether it got in is known at once, since both ends are on this machine; if not, somebody else
+ * was faster, the queue is as it was, and is to be tried again.
+ *
+ * Only for a socket that is this process's alone: the length of the queue is the socket's, and would stay for others.
+ */
+import { type Server } from "node:net";
+/** What is known of how a server listens. */
+export interface Listening {
+    /** Whether the socket was made by this process, for a port, and nobody else can have it. */
+    isOwn: boolean;
+    readonly backlog: number;
+}
+/** @returns whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
+export declare function plugQueue(server: Pick<Server, "address">, { isOwn, backlog }: Listening): Promise<boolean>;
 
 // server/late-methods.d.ts
 

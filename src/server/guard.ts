@@ -96,20 +96,12 @@ class Guard implements Guarded, AcceptHandler {
     const emit: Emit = server.emit;
     this.#emit = (event, ...args) => Reflect.apply(emit, server, [event, ...args]);
     this.#emitRequest = (req, res) => emit.call(server, "request", req, res);
-<<<<<<< HEAD
-    this.#drain = new Drain(
-      this.#core,
-      server,
-      takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
-    );
-=======
     const listening = takeOverListen(server, options.backlog);
     this.#drain = new Drain(this.#core, {
       isOpen: () => server.listening,
       plug: () => plugQueue(server, listening),
-      close: takeOverClose(server, () => this.drain()),
+      close: takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
     });
->>>>>>> restart-drain
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
     takeOverClasses(server);

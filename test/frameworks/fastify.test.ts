@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { controller, createServer, guard } from "sluice/server";
+import { serverCertificate } from "../support/certificates.ts";
 import { testFramework, type App, type MadeServer, type Setup } from "../support/framework-contract.ts";
 
 // oxlint-disable oxc/no-async-endpoint-handlers -- this is not Express
@@ -28,10 +29,18 @@ function addRoutes(app: FastifyInstance, { work }: Setup): void {
   app.post<{ Body: { name: unknown } }>("/json", async (request) => work.name(request.body.name));
 }
 
+/** An application with a server of its own. */
+function makeOwn({ protocol }: Setup): FastifyInstance {
+  if (protocol === "http") return fastify(usual);
+  const options = { ...usual, https: { ...serverCertificate, allowHTTP1: true } };
+  // The types of Fastify tell its servers apart; what is tested here is the same for all.
+  return (protocol === "h2" ? fastify({ ...options, http2: true }) : fastify(options)) as unknown as FastifyInstance;
+}
+
 async function build(setup: Setup): Promise<App> {
   let made: MadeServer | undefined;
   const app = setup.guardsOwn
-    ? fastify(usual)
+    ? makeOwn(setup)
     : fastify({
         ...usual,
         serverFactory: (handler) => {

@@ -12,13 +12,16 @@ import {
 import { Hono } from "hono";
 import { routePath } from "hono/route";
 import { once } from "node:events";
-import type { createServer } from "node:http";
+import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
+import https from "node:https";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { context, type Context } from "sluice/core";
 import { controller, createServer as createGuardedServer, guard, type GuardableServer } from "sluice/server";
 import { WebSocket, WebSocketServer } from "ws";
+import { serverCertificate } from "../support/certificates.ts";
 import { openCaller } from "../support/framework-caller.ts";
 import { listen, until } from "../support/loopback.ts";
 import { testFramework, type App, type MadeServer, type Setup, type Work } from "../support/framework-contract.ts";
@@ -43,18 +46,29 @@ function buildApp(work: Work): Hono<{ Bindings: HttpBindings }> {
   return app;
 }
 
+/** What Hono makes the server of: any function that is called like `createServer` of `node:http`. */
+function chooseCreate(setup: Setup, onMade: (made: MadeServer) => void): typeof createServer {
+  const create: Record<Setup["protocol"], unknown> = {
+    http: createServer,
+    https: https.createServer,
+    h2: createSecureServer,
+  };
+  const make = (_options: unknown, handler: Parameters<Setup["make"]>[0]): unknown => {
+    const made = setup.make(handler);
+    onMade(made);
+    return made.server;
+  };
+  return (setup.guardsOwn ? create[setup.protocol] : make) as typeof createServer;
+}
+
 async function build(setup: Setup): Promise<App> {
   const { fetch } = buildApp(setup.work);
   let made: MadeServer | undefined;
-  const make = (_options: unknown, handler: Parameters<Setup["make"]>[0]): unknown => {
-    made = setup.make(handler);
-    return made.server;
-  };
-  // It takes anything that is called like the function of `node:http`.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  const server = createAdaptorServer(
-    setup.guardsOwn ? { fetch } : { fetch, createServer: make as typeof createServer },
-  );
+  const server = createAdaptorServer({
+    fetch,
+    createServer: chooseCreate(setup, (one) => (made = one)),
+    serverOptions: setup.protocol === "http" ? {} : { ...serverCertificate, allowHTTP1: true },
+  } as Parameters<typeof createAdaptorServer>[0]);
   const guarded = made?.guarded ?? guard(asGuardable(server), setup.limits);
   return {
     server: made?.server ?? asGuardable(server),

@@ -20,6 +20,7 @@ import { ExpressAdapter, type NestExpressApplication } from "@nestjs/platform-ex
 import type { Request, Response } from "express";
 import type { Server } from "node:http";
 import { guard } from "sluice/server";
+import { serverCertificate } from "../support/certificates.ts";
 import { testFramework, type App, type MadeServer, type Setup, type Work } from "../support/framework-contract.ts";
 
 function defineController(work: Work): Type {
@@ -81,7 +82,10 @@ async function build(setup: Setup): Promise<App> {
   class Root {}
   Module({ controllers: [defineController(setup.work)] })(Root);
   const adapter = setup.guardsOwn ? new ExpressAdapter() : new GuardedAdapter(setup.make);
-  const app = await NestFactory.create<NestExpressApplication>(Root, adapter, { logger: false });
+  const app = await NestFactory.create<NestExpressApplication>(Root, adapter, {
+    logger: false,
+    ...(setup.protocol === "https" && { httpsOptions: serverCertificate }),
+  });
   const server = app.getHttpServer();
   const made = adapter instanceof GuardedAdapter ? adapter.made : undefined;
   return {

@@ -1,9 +1,14 @@
 /** A handler of `node:http` on a guarded server. */
 
-import { type IncomingMessage, type ServerResponse } from "node:http";
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { connect } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { json } from "node:stream/consumers";
-import { controller } from "sluice/server";
+import { json, text } from "node:stream/consumers";
+import { test } from "node:test";
+import { controller, createServer } from "sluice/server";
+import { listen, until } from "../support/loopback.ts";
 import { testFramework, type Setup } from "../support/framework-contract.ts";
 
 async function serve({ work }: Setup, req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -45,4 +50,26 @@ testFramework({
     });
     return { server, guarded, close: () => new Promise((resolve) => server.close(resolve)) };
   },
+});
+
+test("closeIdleConnections() ends idle connections without a reset, and leaves the others alone", async () => {
+  const { promise: gate, resolve } = Promise.withResolvers<string>();
+  const server = createServer({}, (req, res) => {
+    if (req.url === "/wait") void gate.then((answer) => res.end(answer));
+    else res.end("at once");
+  });
+  await using listening = await listen(server);
+  const idle = connect(listening.port, "127.0.0.1");
+  const busy = connect(listening.port, "127.0.0.1");
+  idle.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  busy.write("GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  await once(idle, "data");
+  await until(() => server.stats().connections.idle === 1 && server.stats().connections.active === 1);
+
+  server.closeIdleConnections();
+  await once(idle, "end");
+
+  resolve("in its own time");
+  assert.match(await text(busy), /in its own time$/);
+  assert.equal(server.draining, false);
 });

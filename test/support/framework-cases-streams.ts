@@ -43,7 +43,7 @@ async function settled(read: () => number): Promise<number> {
 }
 
 async function streamsAnswers(open: Open): Promise<void> {
-  const pieces = 1_000;
+  const pieces = 500;
   const { source, made } = madeToOrder(pieces);
   await using stage = await open({ source: () => source });
   const sending = stage.call().send("/source");
