@@ -15,9 +15,10 @@ import { stripVTControlCharacters } from "node:util";
 import { listen } from "./support/loopback.ts";
 
 const root = new URL("../", import.meta.url);
-const folder = "examples/client/";
-const examples = readdirSync(new URL(folder, root)).filter((name) => name.endsWith(".ts"));
-const documents = ["README.md", "docs/guide/client.md"];
+const examples = ["examples/client/", "examples/server/"].flatMap((folder) =>
+  readdirSync(new URL(folder, root)).flatMap((name) => (name.endsWith(".ts") ? folder + name : [])),
+);
+const documents = ["README.md", "docs/guide/client.md", "docs/guide/server.md"];
 
 const read = (path: string): string => readFileSync(new URL(path, root), "utf8");
 
@@ -39,7 +40,7 @@ const server = createServer((request, response) => {
 
 async function run(example: string, shop: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const args = ["--conditions=sluice-source", fileURLToPath(new URL(folder + example, root)), shop];
+  const args = ["--conditions=sluice-source", fileURLToPath(new URL(example, root)), shop];
   const env = { ...process.env, NODE_TEST_CONTEXT: undefined, NO_COLOR: "1", FORCE_COLOR: undefined };
   execFile(process.execPath, args, { timeout: 30_000, env }, (error, stdout, stderr) => {
     if (error === null) resolve(stripVTControlCharacters(stdout));
@@ -48,7 +49,7 @@ async function run(example: string, shop: string): Promise<string> {
   return promise;
 }
 
-test("each example of the client ends by itself and prints what the documents say", async (t) => {
+test("each example ends by itself and prints what the documents say", async (t) => {
   await using shop = await listen(server);
   const shown = new Map(documents.flatMap((document) => blocksOf(document, "console")));
 
@@ -56,7 +57,7 @@ test("each example of the client ends by itself and prints what the documents sa
     await t.test(example, async () => {
       const printed = await run(example, `http://127.0.0.1:${shop.port}`);
 
-      const command = `$ npx node --conditions=sluice-source ${folder}${example}`;
+      const command = `$ npx node --conditions=sluice-source ${example}`;
       assert.notEqual(printed, "");
       assert.equal(printed, shown.get(command) ?? printed);
       shown.delete(command);
@@ -71,9 +72,9 @@ for (const document of documents) {
 
     assert.ok(blocks.length > 0);
     for (const [first, rest] of blocks) {
-      const example = examples.find((name) => first === `// ${folder}${name}`);
+      const example = examples.find((name) => first === `// ${name}`);
       assert.ok(example !== undefined, `a block must begin with the name of its example; got ${first}`);
-      let source = withoutIndent(read(folder + example));
+      let source = withoutIndent(read(example));
       for (const piece of rest.split(/^ *\/\/ \.\.\.$/m)) {
         const at = source.indexOf(withoutIndent(piece));
         assert.notEqual(at, -1, `${example} does not hold, at this place:\n${piece}`);

@@ -228,6 +228,64 @@ test("a service that is killed is a 502 that names it, then comes back under its
   assert.match(shop.output, /catalog ended \(SIGKILL\), restart in 250 ms/);
 });
 
+test("a page that nobody waits for any more is given up, and its calls to the services with it", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
+  const url = await shop.url();
+  const { catalog } = await shop.upstreams();
+  assert.ok(catalog);
+  process.kill(catalog.pid, "SIGSTOP");
+
+  const sent = request(`${url}/`, { agent: false });
+  sent.on("error", () => undefined);
+  sent.end();
+  const pool = async (): Promise<Record<string, number>> =>
+    JSON.parse((await get(`${url}/debug/pool`)).body) as Record<string, number>;
+  await until(async () => ((await pool())["inUse"] === 0 ? undefined : true));
+  sent.destroy();
+
+  // Long before the Transport would give up by itself: one second.
+  const leftAt = performance.now();
+  await until(async () => ((await pool())["inUse"] === 0 ? true : undefined));
+  assert.ok(performance.now() - leftAt < 700, `the calls went on for ${Math.round(performance.now() - leftAt)} ms`);
+  process.kill(catalog.pid, "SIGCONT");
+});
+
+test("/debug/server tells of the pages that were served, by numbers that fit together", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
+  const url = await shop.url();
+  for (let page = 0; page < 3; page += 1) await get(`${url}/products/day-pack`);
+
+  const { body } = await get(`${url}/debug/server`);
+
+  const stats = JSON.parse(body) as Record<string, unknown> & {
+    connections: Record<string, number>;
+    limits: Record<string, unknown>;
+  };
+  assert.deepEqual([stats["name"], stats["state"], stats["requests"], stats["inFlight"]], ["shop", "serving", 3, 1]);
+  assert.deepEqual([stats["concurrencyLimit"], stats["lateWrites"], stats["badRequests"]], [200, 0, 0]);
+  assert.ok((stats.connections["active"] ?? 0) >= 1);
+  assert.deepEqual(stats.limits, { maxConns: 10_000, maxConnsPerIp: "Infinity", maxUpgradedConns: "Infinity" });
+});
+
+test("a shop that was told to stop is not ready, and serves those who still come, until it closes", async (t) => {
+  const shop = new ShopProcess(t, "--port", "0");
+  const url = await shop.url();
+  const ready = await get(`${url}/readyz`);
+  assert.deepEqual([ready.status, JSON.parse(ready.body)], [200, { status: "ready" }]);
+
+  shop.child.kill("SIGTERM");
+  const draining = await until(async () => {
+    const answer = await get(`${url}/readyz`);
+    return answer.status === 200 ? undefined : answer;
+  });
+  const page = await get(`${url}/products/day-pack`);
+
+  assert.deepEqual([draining.status, JSON.parse(draining.body)], [503, { status: "draining" }]);
+  assert.deepEqual([page.status, page.headers.connection], [200, "close"]);
+  await shop.exited;
+  assert.equal(shop.child.exitCode, 0, shop.errors);
+});
+
 test("SIGTERM stops the shop within two seconds, with customers in it, and leaves no process", async (t) => {
   const shop = new ShopProcess(t, "--port", "0", "--traffic", "100");
   await shop.url();

@@ -51,3 +51,14 @@ export function goVersion(): string | undefined {
     return undefined;
   }
 }
+
+/** Said in place of Go's row. */
+export const goSkipped = "Go net/http: skipped; to include it install Go (apt-get install golang-go, or go.dev/dl)";
+
+/** How many descriptors a process may have. Node raises the soft limit to the hard one by itself. */
+export function descriptorLimit(): number {
+  const report: { readonly userLimits?: { readonly open_files?: { readonly soft?: unknown } } } =
+    process.report.getReport();
+  const soft = report.userLimits?.open_files?.soft;
+  return typeof soft === "number" ? soft : Infinity;
+}

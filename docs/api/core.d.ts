@@ -122,10 +122,10 @@ export declare function createContext(limits?: ContextLimits): OwnedContext;
  * root.
  */
 export declare function createRoot(): OwnedContext;
-/** Whoever serves the request of a context, and is asked when its deadline has passed. */
+/** Whoever serves the request of a context, and knows what its deadline is. */
 export interface RequestOwner {
-    /** The deadline that holds now: the one that has passed, or a later one if it has become pointless. */
-    reconsiderDeadline(passed: number): number;
+    /** The deadline that holds now: the one there was, or a later one if that has become pointless. */
+    reconsiderDeadline(before: number): number;
 }
 /** A request's context as its server holds it. */
 export interface RequestContext extends Context {

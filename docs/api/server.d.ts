@@ -3,16 +3,69 @@
 // server/index.d.ts
 
 /** A server that no client can hold, no overload takes down, and no deploy cuts. */
+export { type BadRequestEvent, type BadRequestReason } from "./bad-request.ts";
 export { controller, type ResponseController } from "./controller.ts";
 export { type DrainReport } from "./drain.ts";
-export { NotGuardedError } from "./errors.ts";
+export { NotGuardedError, RequestRefusedError } from "./errors.ts";
 export { guard, type Guarded } from "./guard.ts";
 export { type RejectReason, type ShedReason, type TimeoutKind } from "./instruments.ts";
+export { type LateWrite } from "./late-writes.ts";
 export { type CloseReason, type ConnectionState } from "./server-core.ts";
 export { type ConcurrencyOptions, type DataRateOptions, type DrainOptions, type ServerOptions, } from "./server-options.ts";
 export { type ServerStats } from "./server-stats.ts";
 export { type GuardableServer } from "./take-over.ts";
 export { createServer, type Handler, type ServerKind } from "./server.ts";
+
+// server/bad-request.d.ts
+
+/**
+ * Every way in which a request can be bad, and what the client and the operator are told.
+ *
+ * Node answers a parser's error with a bare status line, and tells nobody why. Here each cause has a word, which is the
+ * label of a counter, a status and one sentence that names the rule and never repeats what was sent: an answer that
+ * echoes its request is a way to put words into the mouth of a server. The operator gets the same, the address, and of
+ * the wire at most the beginning of a request line, without its query: further on there may be somebody's password.
+ *
+ * What the parser lets through and should not is found by `strict-request.ts`.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+/** Why a request was refused. Stable: these words are the values of a label. */
+export type BadRequestReason = "request_line" | "method" | "target" | "target_size" | "version" | "host_missing" | "host_empty" | "host_duplicate" | "host_malformed" | "host_mismatch" | "header" | "header_size" | "header_count" | "content_length" | "transfer_encoding" | "transfer_coding" | "chunk" | "chunk_extension" | "upgrade" | "after_close" | "incomplete" | "timeout" | "tls_on_http" | "http_on_tls" | "other";
+/** One way to be bad. There is one object for each reason, so that refusing allocates nothing. */
+export interface BadRequest {
+    readonly reason: BadRequestReason;
+    readonly status: 400 | 408 | 413 | 414 | 431 | 501 | 505;
+    /** One sentence for the client. */
+    readonly message: string;
+    /** Whether the connection must be closed: it is not certain where the next request begins, or whose it is. */
+    readonly close: boolean;
+}
+/** What is told about a request that was refused. */
+export interface BadRequestEvent {
+    readonly reason: BadRequestReason;
+    readonly status: number;
+    readonly message: string;
+    readonly remoteAddress: string | undefined;
+    /** The code of Node's error, such as `HPE_INVALID_METHOD`; undefined when Node had none. */
+    readonly code: string | undefined;
+    /**
+     * The beginning of the request line without the query: at most 64 characters, with escapes for what is not printable
+     * ASCII. Undefined unless it is certain that this is where a request began.
+     */
+    readonly excerpt: string | undefined;
+}
+/** The one {@link BadRequest} of each reason. */
+export declare const badRequests: Readonly<Record<BadRequestReason, BadRequest>>;
+/**
+ * What the error of a `'clientError'` event means. `undefined` for what is no request at all, and has nobody left to be
+ * answered: a connection that was reset, or a TLS handshake that failed.
+ */
+export declare function describeClientError(error: Error): BadRequest | undefined;
+/** The event of a request that `checkRequest` refused. */
+export declare function eventOfRequest(bad: BadRequest, req: IncomingMessage): BadRequestEvent;
+/** The event of a `'clientError'`. */
+export declare function eventOfClientError(bad: BadRequest, error: Error, socket: Socket): BadRequestEvent;
 
 // server/controller.d.ts
 
@@ -59,7 +112,6 @@ export declare function controller(res: ServerResponse | IncomingMessage): Respo
  * closed and idle connections with it; what is in flight ends in its own time, up to the grace. Node's own `close()`
  * does the last step first, keeps answering with `keep-alive`, and has no end.
  */
-import type { Server } from "node:net";
 import type { ServerCore } from "./server-core.ts";
 /** How a drain went. Times in milliseconds. */
 export interface DrainReport {
@@ -69,19 +121,38 @@ export interface DrainReport {
     /** Upgraded ones among them. */
     readonly cutUpgraded: number;
 }
+/** The listener of a server. */
+export interface Listener {
+    readonly isOpen: () => boolean;
+    /** See `queue-plug.ts`. */
+    readonly plug: () => Promise<boolean>;
+    /** Node's `close`, without its way with idle connections. */
+    readonly close: () => Promise<void>;
+}
 export declare class Drain {
     #private;
-    constructor(core: ServerCore, server: Pick<Server, "listening" | "close">, stopListening: () => Promise<void>);
+    constructor(core: ServerCore, listener: Listener);
     run(): Promise<DrainReport>;
+    /** Closes what is idle, unless a drain is under way, which knows better when. */
+    closeIdle(): void;
 }
 
 // server/errors.d.ts
 
-/** What can go wrong with the server itself; what goes wrong with a request is an answer, not an error. */
+/** What can go wrong with the server itself. What goes wrong with a request is an answer; only who reads it meets an error. */
 import { SluiceError } from "../core/errors.ts";
 /** Something that only a guarded server can do was asked of another one. */
 export declare class NotGuardedError extends SluiceError {
     readonly code = "ERR_NOT_GUARDED";
+}
+/**
+ * A body that ends in the middle, since the request was answered with `statusCode` meanwhile: it grew too large, or came
+ * too slowly. Frameworks know that property.
+ */
+export declare class RequestRefusedError extends SluiceError {
+    readonly code = "ERR_REQUEST_REFUSED";
+    readonly statusCode: number;
+    constructor(statusCode: number, message: string);
 }
 
 // server/guard.d.ts
@@ -183,6 +254,66 @@ export declare class ServerInstruments {
 }
 export {};
 
+// server/late-writes.d.ts
+
+/**
+ * What handlers did to answers that were complete: counted, and reported once for each place in their code.
+ *
+ * A late write is a mistake that goes unnoticed: the client has its answer, and nobody hears of it. An error would be
+ * worse, since it comes in a timer or a stream, where nobody catches it. So it is told with its stack, and told once: a
+ * mistake in a busy route is made a thousand times a second. It is not told here what a late write does; see
+ * `late-methods.ts`.
+ */
+/** One place in the code that writes late. */
+export interface LateWrite {
+    /** The first method called there, such as `setHeader`; `pipe` stands for a stream that was piped into the response. */
+    readonly method: string;
+    /** How often anything was called late there. */
+    readonly count: number;
+    /** How the first call came about; begins with a line of words. */
+    readonly stack: string;
+    /** File, line and column, as they stand in the stack. */
+    readonly place: string;
+    /** Method and path of the first request, such as `GET /orders`, without the query. */
+    readonly request: string;
+}
+/** What is read of a request for {@link LateWrite.request}. */
+export interface LateRequest {
+    readonly method?: string | undefined;
+    /** Middlewares write to it. */
+    readonly url?: unknown;
+    /** Express keeps the whole path here and shortens `url` for its routers. */
+    readonly originalUrl?: unknown;
+}
+/** How {@link LateWrites} bounds itself. */
+export interface LateWritesOptions {
+    /** Places that are told apart; what happens at others is only counted. */
+    readonly maxPlaces?: number;
+    /** Told of each late call, by its method. */
+    readonly onLate?: (method: string) => void;
+    /** Stacks that are taken in a second; calls beyond are only counted. A stack costs 10 us, so 1,000 are 1 % of a CPU. */
+    readonly maxStacks?: number;
+}
+/** Invariant: the counts of the places add up to `count` as long as no bound was reached. `#tell` alone adds a place. */
+export declare class LateWrites {
+    #private;
+    /** `report` is called once for each place, within the late call. It must not throw. */
+    constructor(report: (late: LateWrite) => void, options?: LateWritesOptions);
+    /** All late calls so far. */
+    get count(): number;
+    /** The places so far, in the order in which they were found. */
+    places(): readonly LateWrite[];
+    /** Counts a call of `method`. Its stack begins with the caller of `callee`. */
+    add(method: string, request: LateRequest | undefined, callee: (...args: never) => unknown): void;
+}
+/**
+ * Where in the program a call came from: the first frame that belongs neither to Node nor to sluice nor to a package.
+ *
+ * A late `res.json()` is called in the program, though it is Express that sets the headers. Where there is no such
+ * frame, it is the first frame of a package, and where a stream of Node writes on its own, the first one at all.
+ */
+export declare function findPlace(stack: string): string;
+
 // server/server-core.d.ts
 
 /**
@@ -196,13 +327,19 @@ import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { Lifecycle } from "../core/lifecycle.ts";
 import { RingNode } from "../core/ring.ts";
 import { AcceptGate, type AcceptHandler } from "./accept.ts";
+import { Admission } from "./admission.ts";
+import { type Topic } from "./channels.ts";
 import type { Connection, Deferred } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
 import { ServerInstruments } from "./instruments.ts";
+import { LateWrites } from "./late-writes.ts";
+import { Pressure } from "./pressure.ts";
+import { SendQueues } from "./send-queues.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 /** What a connection is doing, by Go's names: no byte yet, a request in the works, kept open, handed to the user. */
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
 /** Why a connection ended, as counted. */
-export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room";
 /** Invariant: `levels` are the connections in each state; each open connection stands in exactly one of the rings. */
 export declare class ServerCore {
     readonly options: ResolvedServerOptions;
@@ -210,8 +347,12 @@ export declare class ServerCore {
     readonly wheel: DeadlineWheel;
     readonly contexts: RequestContexts;
     readonly lifecycle: Lifecycle;
+    readonly sendQueues: SendQueues;
     /** Which connections have a place. Its handler is the guard. */
     readonly gate: AcceptGate;
+    readonly admission: Admission;
+    readonly pressure: Pressure;
+    readonly lateWrites: LateWrites;
     /** Idle connections, longest idle first. */
     readonly idle: RingNode;
     /** All others. */
@@ -224,17 +365,32 @@ export declare class ServerCore {
     readonly events: EventEmitter;
     /** Requests that handlers work on, or that wait to be worked on. */
     inFlight: number;
+    /** Connections that have come, and requests that have begun, so far: a drain looks whether there are more. */
+    accepted: number;
+    begun: number;
     /** Pipelined requests that wait for the one before them. */
     deferred: number;
     /** Begins a pipelined request, now that it is its turn. Set by the guard. */
     onTurn: ((connection: Connection, deferred: Deferred) => void) | undefined;
     /** Whether connections are closed as soon as they are idle, because the server goes away. */
     closesIdle: boolean;
+    /** When draining began, and whether the listener is closed. */
+    drainsFrom: number;
+    hasStopped: boolean;
     readonly closed: Record<CloseReason, number>;
+    /** Runs the handler of an exchange that had to wait. Set by the guard. */
+    onAdmitted: ((exchange: Exchange) => void) | undefined;
     /** Told each time a connection or an exchange ends: a drain waits for that. */
     onLess: (() => void) | undefined;
     constructor(options: ResolvedServerOptions, events: EventEmitter, handler: AcceptHandler);
+    /** Tells whoever listens on the server or on the channel. */
+    tell<Message extends object>(event: string, topic: Topic<Message>, message: Message): void;
     get draining(): boolean;
+    /**
+     * Whether a connection has to go after its present request. While a drain settles, those that come anew may stay:
+     * sent away they would only come back, and be in the kernel's queue when the listener is closed.
+     */
+    sendsAway({ acceptedAt }: Pick<Connection, "acceptedAt">): boolean;
     /** Why a connection that falls idle now is closed instead, if it is. */
     get closesIdleFor(): CloseReason | undefined;
     get mayDefer(): boolean;
@@ -256,7 +412,7 @@ import { type Duration, type OptionTable, type Size } from "../core/options.ts";
 /** How slowly a body may come in or go out. */
 export interface DataRateOptions {
     /**
-     * Bytes that must pass in each second, on average since the last look, which comes once a second.
+     * Bytes that must pass in each second, on average over the grace.
      *
      * Only time in which the other side is waited for counts: an upload that the handler does not read, and an answer
      * that has nothing to send, are nobody's fault. 0 turns the rule off.
@@ -268,6 +424,11 @@ export interface DataRateOptions {
     readonly bytesPerSecond?: number;
     /**
      * How long a transfer may be slower before it is cut: TCP starts slowly, and radio links pause.
+     *
+     * That a client reads is seen in steps: its kernel makes room known a segment at a time, or a sixteenth of its buffer
+     * (1 to 4 KB for a small one, 64 KB over loopback, 0.4 MB for one of 6 MB). A client that takes longer than the grace
+     * for a step is cut, however low the rate. Our own kernel hides more, a third of its send buffer, which can be a
+     * megabyte; on Linux it is asked (`/proc/net/tcp`) before anybody is cut. On other systems allow for it here.
      *
      * @default "5s"
      * @range above 0 to 1 h
@@ -330,6 +491,7 @@ export interface ConcurrencyOptions {
      * important, latest one is shed. Must not throw.
      *
      * @default all alike
+     * @range 0 to 9
      */
     readonly priority?: (req: IncomingMessage) => number;
     /**
@@ -391,14 +553,14 @@ export interface ServerOptions {
      */
     readonly tlsHandshakeTimeout?: Duration;
     /**
-     * Longest time for a whole request: header and body, from its first byte.
+     * Longest time for the body of a request, from the end of its header, which `readHeaderTimeout` limits.
      *
      * Then 408 if the answer has not begun, and close. It cuts honest slow uploads too: raise it together with
      * `maxBodyBytes`, or for one request with `controller(res).setReadDeadline()`.
      *
      * @default "5m"
      * @range above 0 to Infinity
-     * @go ReadTimeout
+     * @go ReadTimeout, which counts the header in
      * @metric http_server_timeouts_total{kind="read"}
      */
     readonly readTimeout?: Duration;
@@ -639,6 +801,7 @@ export declare const serverOptions: OptionTable<ServerOptions, ResolvedServerOpt
 import type { AddressInfo } from "node:net";
 import type { LifecycleState } from "../core/lifecycle.ts";
 import type { RejectReason, ShedReason, TimeoutKind } from "./instruments.ts";
+import type { LateWrite } from "./late-writes.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 /** A server at one moment. Levels first, then totals since the start. */
 export interface ServerStats {
@@ -656,6 +819,12 @@ export interface ServerStats {
     };
     /** Requests that have not ended. */
     readonly inFlight: number;
+    /** Requests that wait for the concurrency limit. */
+    readonly queued: number;
+    /** How long the first of them has waited, in milliseconds. */
+    readonly oldestQueued: number;
+    /** Requests that handlers may work on at once, as of now. */
+    readonly concurrencyLimit: number;
     /** Pipelined requests that wait for the one before them. */
     readonly deferred: number;
     /** Connections held until another one closes. */
@@ -676,7 +845,10 @@ export interface ServerStats {
     readonly timeouts: Readonly<Record<TimeoutKind, number>>;
     readonly shed: Readonly<Record<ShedReason, number>>;
     readonly badRequests: number;
+    /** Calls on answers that were complete. */
     readonly lateWrites: number;
+    /** Where they were made: each place once, with its stack. */
+    readonly lateWritePlaces: readonly LateWrite[];
 }
 export declare function describeServer(core: ServerCore): ServerStats;
 /** Lets the gauges read the levels of this server; disposed of when it is gone. */
@@ -714,7 +886,7 @@ export declare function createServer(options: ServerOptions & {
 // server/take-over.d.ts
 
 /**
- * The three things that a guard changes about a server itself: its timers, `close` and `listen`.
+ * What a guard changes about a server itself: its timers, its classes of requests and responses, `close` and `listen`.
  *
  * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
  * timeouts), so the timers are set again when it listens.
@@ -722,6 +894,7 @@ export declare function createServer(options: ServerOptions & {
 import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
+import type { Listening } from "./queue-plug.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 /** The servers that can be guarded. */
 export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
@@ -730,10 +903,22 @@ export type GuardableServer = HttpServer | HttpsServer | Http2SecureServer;
  * whose first bytes came in one piece with the request before it, which nothing else sees.
  */
 export declare function takeOverTimers(server: GuardableServer, options: ResolvedServerOptions): void;
+/**
+ * Requests and responses that have places for what is set on them. Node keeps their classes under two symbols of its
+ * own (`options.IncomingMessage`, `options.ServerResponse`); without them it works all the same, and costs more.
+ */
+export declare function takeOverClasses(server: GuardableServer): void;
+/** What a server's own ways to end connections become. */
+export interface Ending {
+    /** In the place of `close()`. */
+    readonly drain: () => Promise<unknown>;
+    /** In the place of `closeIdleConnections()`, which resets them, and whatever request is on its way with them. */
+    readonly closeIdle: () => void;
+}
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export declare function takeOverClose(server: GuardableServer, drain: () => void): () => Promise<void>;
+export declare function takeOverClose(server: GuardableServer, { drain, closeIdle }: Ending): () => Promise<void>;
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
-export declare function takeOverListen(server: GuardableServer, backlog: number): void;
+export declare function takeOverListen(server: GuardableServer, backlog: number): Listening;
 
 // server/exchange.d.ts
 
@@ -745,9 +930,12 @@ export declare function takeOverListen(server: GuardableServer, backlog: number)
  * timer of its carrier, armed for the earliest of them, once; nearly every request ends before.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RequestContext, RequestOwner } from "../core/context.ts";
+import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason } from "./instruments.ts";
+import { AdmissionTicket } from "./admission.ts";
+import { type LateWriteOwner } from "./late-methods.ts";
+import type { LateWrites } from "./late-writes.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
 export interface Carrier {
@@ -759,6 +947,8 @@ export interface Carrier {
     readonly sentBytes: number;
     /** Bytes that wait because the client does not read. */
     readonly unsentBytes: number;
+    /** Of the socket that they wait for; -1 if it is not that which holds them back. */
+    readonly descriptor: number;
     /** Calls the exchange's `onDeadline` after `ms`. */
     armExchange(ms: number): void;
     /** Ends it so that the other side gets all that was written. */
@@ -778,7 +968,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export declare class Exchange implements RequestOwner {
+export declare class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
     #private;
     readonly req: IncomingMessage;
     readonly res: ServerResponse;
@@ -793,11 +983,18 @@ export declare class Exchange implements RequestOwner {
     route: string | undefined;
     constructor(core: ServerCore, carrier: Carrier, req: IncomingMessage, res: ServerResponse);
     get isOver(): boolean;
+    /** Whether its answer is out, and only the rest of its body is not. */
+    get isAnswered(): boolean;
+    get lateWrites(): LateWrites;
+    /** Whether it came with `Expect: 100-continue`, and nobody has told it to go on. */
+    expectsContinue: boolean;
+    onAdmitted(): void;
+    onShed(reason: ShedReason): void;
     /** Bytes of the request that have been announced and not read. */
     get unreadBytes(): number;
     /** Bytes of body that have come in pieces of unknown number. */
     get chunkBytes(): number;
-    /** Whether so much of the request is unread that its connection is not worth keeping. */
+    /** Whether so much of the request is unread that its connection is not worth keeping. Unknown is not much. */
     get isFarFromRead(): boolean;
     /** It has its place: from here on its time runs. `deadline` is the caller's own. */
     start(deadline: number, traceparent: string | undefined): RequestContext;
@@ -807,17 +1004,24 @@ export declare class Exchange implements RequestOwner {
     shed(reason: ShedReason): void;
     /** Refuses a request that is wrong. */
     refuse(bad: BadRequest): void;
-    /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
-    answer(status: number, message: string): void;
+    /**
+     * Answers instead of the handler, whose context ends with `code`, and which may go on without knowing. What has begun
+     * cannot be taken back, and is cut.
+     */
+    answer(status: number, message: string, code?: ContextCode): void;
     /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
     takeChunk(length: number): boolean;
     /** The answer says that the connection ends with it, unless it has begun. */
     closeAfterwards(): void;
+    /** It stays for as long as its client does, and counts against no limit on concurrency. */
+    stream(): void;
     /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
     setDeadlines(deadlines: Partial<OwnDeadlines>): void;
     /** The deadlines in force, on the monotonic clock. */
     get deadlines(): Readonly<OwnDeadlines>;
     onBodyEnd(): void;
+    /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
+    onWritten(): void;
     /** The answer is complete, and with the kernel. */
     onFinish(): void;
     /** The connection is closed, or the stream. */
@@ -914,6 +1118,134 @@ export declare class AcceptGate extends WheelTimer {
     onDeadline(): void;
 }
 
+// server/admission.d.ts
+
+/**
+ * The limit in front of the handlers: which request is worked on now, which waits, and which is shed.
+ *
+ * A server that starts everything it is sent does more and more of it too late. So at most `limit` requests are with
+ * the handlers, a bounded number waits for a bounded time (who is next: `AdmissionQueue`), and the rest is refused
+ * while refusing is still cheap. The limit is a number, or finds itself from response times (`AdaptiveLimit`). Without
+ * one, only pressure and spent deadlines shed, and what is left costs a few nanoseconds.
+ *
+ * Whoever asks is its own ticket, so admitting allocates nothing; only waiting does. This decides and counts. It
+ * writes no answer and knows no connection.
+ */
+import type { IncomingMessage } from "node:http";
+import { type Clock } from "../core/clock.ts";
+import type { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { Waiting } from "./admission-queue.ts";
+import type { ShedReason } from "./instruments.ts";
+import type { Pressure } from "./pressure.ts";
+import type { ResolvedConcurrency } from "./server-options.ts";
+/**
+ * What became of a request that asked for a place. A reason means: shed. `concurrency`: no place, and no room or no
+ * more time to wait for one. `event_loop` and `memory`: the process is beyond its limits. `deadline`: its client has
+ * given up, or will have before its turn.
+ */
+export type Entrance = "admitted" | "queued" | ShedReason;
+/** A request that asks for a place. Extend it. */
+export declare abstract class AdmissionTicket {
+    /** @internal Set exactly while it waits. */
+    waiting: Waiting | undefined;
+    /** @internal Whether it counts as in flight. */
+    holdsPlace: boolean;
+    /** @internal Monotonic milliseconds; kept only for an adaptive limit. */
+    admittedAt: number;
+    /** @internal How many were in flight then, itself included. */
+    admittedAmong: number;
+    /**
+     * It has waited, and has a place now. Called in the async scope of whoever made room. What it throws becomes an
+     * uncaught exception.
+     */
+    abstract onAdmitted(): void;
+    /** It has waited, and gets no place. Not called for what `enter` itself has shed. Throws as `onAdmitted` does. */
+    abstract onShed(reason: ShedReason): void;
+}
+/** What an {@link Admission} stands on. */
+export interface AdmissionParts {
+    /** Times those who wait. */
+    readonly wheel: DeadlineWheel;
+    readonly pressure: Pressure;
+    /** Told how long each one has waited that did wait, whatever became of it. */
+    readonly onWaited?: (waitedMs: number) => void;
+    /** @internal */
+    readonly clock?: Clock;
+    /** @internal */
+    readonly random?: () => number;
+}
+/**
+ * Invariant: while somebody waits, `inFlight >= limit`, or `#admitNext` is running, or is to run after this turn's
+ * I/O. `#seat` and `#unseat` are the only places that move `inFlight`; who takes a {@link Waiting} out of the queue
+ * calls `#endWait`.
+ */
+export declare class Admission {
+    #private;
+    constructor(options: ResolvedConcurrency, parts: AdmissionParts);
+    /** Most requests at once with the handlers, as of now. */
+    get limit(): number;
+    /** Requests with the handlers; not those of exempt paths. */
+    get inFlight(): number;
+    get queued(): number;
+    /** How long the one that has waited longest has waited so far; 0 when nobody waits. */
+    get oldestWaitMs(): number;
+    /**
+     * Asks for a place. `"queued"` is followed by `onAdmitted` or `onShed`, unless the ticket is abandoned before;
+     * anything else is final. Each ticket asks once.
+     *
+     * @param deadline when the caller gives up, on the monotonic clock.
+     */
+    enter(ticket: AdmissionTicket, req: IncomingMessage, deadline?: number): Entrance;
+    /**
+     * Gives the place back: the request has been answered. A ticket without a place is no mistake.
+     *
+     * @param timedOut it took too long, so that its end says nothing about the time that it would have taken.
+     */
+    leave(ticket: AdmissionTicket, timedOut?: boolean): void;
+    /** Gives the place back while the request goes on, or when how long it took says nothing: a stream, a lost client. */
+    release(ticket: AdmissionTicket): void;
+    /** Leaves the queue without a word. A ticket that does not wait is no mistake. */
+    abandon(ticket: AdmissionTicket): void;
+    /** @internal The wait of somebody who is still in the queue is over. */
+    expire(waiting: QueuedTicket): void;
+}
+interface Wait {
+    readonly priority: number;
+    readonly now: number;
+    readonly deadline: number;
+    readonly timeoutMs: number;
+}
+/** A ticket in the queue. Made only for those that wait, so that the others do not carry it. */
+declare class QueuedTicket extends Waiting {
+    #private;
+    readonly ticket: AdmissionTicket;
+    readonly expiresAt: number;
+    readonly expiresAs: ShedReason;
+    constructor(admission: Admission, ticket: AdmissionTicket, { priority, now, deadline, timeoutMs }: Wait);
+    onDeadline(): void;
+}
+export {};
+
+// server/channels.d.ts
+
+/**
+ * What the server publishes, for whoever wants to log or trace it: `node:diagnostics_channel` under these names.
+ *
+ * The library itself prints nothing. The same messages are events of the server that they are about.
+ */
+import type { BadRequestEvent } from "./bad-request.ts";
+import type { LateWrite } from "./late-writes.ts";
+/** A channel of one kind of message. */
+export declare class Topic<Message extends object> {
+    #private;
+    constructor(name: string);
+    publish(message: Message): void;
+}
+/** `sluice.server.request.bad`, and the event `badRequest`: a request was refused as malformed. */
+export declare const requestBad: Topic<BadRequestEvent>;
+/** `sluice.server.write.late`, and the event `lateWrite`: a place in the code that writes to complete answers. */
+export declare const lateWritten: Topic<LateWrite>;
+
 // server/connection.d.ts
 
 /**
@@ -944,10 +1276,14 @@ export declare const connectionKey: unique symbol;
 export interface GuardedSocket extends Socket {
     [connectionKey]?: Connection;
     _unrefTimer?: () => void;
+    readonly _readableState?: {
+        readonly ended: boolean;
+    };
     /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
     readonly _handle?: {
         readonly bytesWritten: number;
         readonly writeQueueSize: number;
+        readonly fd?: number;
     } | null;
     /** The raw socket below a TLS one. */
     readonly _parent?: GuardedSocket;
@@ -996,13 +1332,14 @@ export declare class Connection extends RingNode implements Carrier {
     closeStream(stream: StreamCarrier): void;
     /** Lets what runs end, and begins nothing new: the other side is told. */
     closeAfterwards(): void;
+    /** It has said nothing yet: it shall do so soon, or go. */
+    hurry(ms: number): void;
     /** A request's header is complete. */
     startExchange(exchange: Exchange): void;
     /** The request has been answered, and read to its end. */
     endExchange(): void;
     /** Keeps a pipelined request until it is its turn. Too many in all, and the client that sends them is cut. */
     defer(deferred: Deferred): void;
-    get hasDeferred(): boolean;
     /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
     upgrade(context: RequestContext): boolean;
     /**
@@ -1016,15 +1353,27 @@ export declare class Connection extends RingNode implements Carrier {
     refuse({ status, message }: Pick<Refusal, "status" | "message">): void;
     /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
     refuseInput(bad: BadRequest): void;
+    /** Refuses a request that the parser has let through. */
+    refuseRequest(exchange: Exchange, bad: BadRequest): void;
+    /** Whether what still comes means nothing: it was refused, or nobody reads it any more. */
+    get isDeaf(): boolean;
     get wasUpgraded(): boolean;
     announcedBytes(req: IncomingMessage): number;
     armExchange(ms: number): void;
     get readBytes(): number;
     /** Bytes that the kernel has not taken yet, because the other side does not read. */
     get unsentBytes(): number;
+    get descriptor(): number;
     /** Bytes that the kernel has taken. `bytesWritten` of a socket also counts those that wait. */
     get sentBytes(): number;
     onActivity(): void;
+    /** Bytes have come that were not a whole header, or else the other side's FIN, which is activity too. */
+    noteHeader(): void;
+    /**
+     * Node's own check has found a header that takes too long. Only one that began in one piece with the request before
+     * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
+     */
+    onHeaderOverdue(): void;
     onDeadline(): void;
     onClose(): void;
 }
@@ -1032,56 +1381,189 @@ export declare class Connection extends RingNode implements Carrier {
 export declare function accept(core: ServerCore, raw: Socket, arrival: Arrival): Connection;
 export {};
 
-// server/bad-request.d.ts
+// server/pressure.d.ts
 
 /**
- * Every way in which a request can be bad, and what the client and the operator are told.
+ * Whether the process itself is beyond its limits: its event loop busy, or its heap full.
  *
- * Node answers a parser's error with a bare status line, and tells nobody why. Here each cause has a word, which is the
- * label of a counter, a status and one sentence that names the rule and never repeats what was sent: an answer that
- * echoes its request is a way to put words into the mouth of a server. The operator gets the same, the address, and of
- * the wire at most the beginning of a request line, without its query: further on there may be somebody's password.
+ * Both are read once a second, and only while one of them has a limit. Lag is not read: it is noisy, and zero between
+ * two bursts, whereas the share of time in which the loop was busy says how much is left.
  *
- * What the parser lets through and should not is found by `strict-request.ts`.
+ * For the event loop this answers with a share of the requests to shed, as large as it takes. All or nothing would
+ * swing: a second in which everything is let in, one in which everything is shed because of it, and half of what the
+ * processor can do is lost. A full heap sheds everything, since each request may be the one that ends the process. Its
+ * limit is V8's `heap_size_limit`, which counts a young generation that is hardly ever full (96 MB on Node 26, 192 MB
+ * on Node 24): with a small `--max-old-space-size` a process dies well below a share of 1.
  */
-import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
-/** Why a request was refused. Stable: these words are the values of a label. */
-export type BadRequestReason = "request_line" | "method" | "target" | "target_size" | "version" | "host_missing" | "host_empty" | "host_duplicate" | "host_malformed" | "host_mismatch" | "header" | "header_size" | "header_count" | "content_length" | "transfer_encoding" | "transfer_coding" | "chunk" | "chunk_extension" | "upgrade" | "after_close" | "incomplete" | "timeout" | "tls_on_http" | "http_on_tls" | "other";
-/** One way to be bad. There is one object for each reason, so that refusing allocates nothing. */
-export interface BadRequest {
-    readonly reason: BadRequestReason;
-    readonly status: 400 | 408 | 413 | 414 | 431 | 501 | 505;
-    /** One sentence for the client. */
-    readonly message: string;
-    /** Whether the connection must be closed: it is not certain where the next request begins, or whose it is. */
-    readonly close: boolean;
+import { type Clock } from "../core/clock.ts";
+import type { ResolvedConcurrency } from "./server-options.ts";
+export type PressureReason = "event_loop" | "memory";
+/** Where the readings come from. */
+export interface PressureProbes {
+    readonly clock: Clock;
+    /** Milliseconds since the event loop began. */
+    eventLoop(): {
+        readonly active: number;
+        readonly idle: number;
+    };
+    /** Share of the heap limit that is used. */
+    heap(): number;
 }
-/** What is told about a request that was refused. */
-export interface BadRequestEvent {
-    readonly reason: BadRequestReason;
-    readonly status: number;
-    readonly message: string;
-    readonly remoteAddress: string | undefined;
-    /** The code of Node's error, such as `HPE_INVALID_METHOD`; undefined when Node had none. */
-    readonly code: string | undefined;
-    /**
-     * The beginning of the request line without the query: at most 64 characters, with escapes for what is not printable
-     * ASCII. Undefined unless it is certain that this is where a request began.
-     */
-    readonly excerpt: string | undefined;
-}
-/** The one {@link BadRequest} of each reason. */
-export declare const badRequests: Readonly<Record<BadRequestReason, BadRequest>>;
 /**
- * What the error of a `'clientError'` event means. `undefined` for what is no request at all, and has nobody left to be
- * answered: a connection that was reset, or a TLS handshake that failed.
+ * Invariant: a wake-up is planned exactly while it is started and something has a limit; otherwise there is no reason
+ * to shed. `0 < #share <= 1`.
  */
-export declare function describeClientError(error: Error): BadRequest | undefined;
-/** The event of a request that `checkRequest` refused. */
-export declare function eventOfRequest(bad: BadRequest, req: IncomingMessage): BadRequestEvent;
-/** The event of a `'clientError'`. */
-export declare function eventOfClientError(bad: BadRequest, error: Error, socket: Socket): BadRequestEvent;
+export declare class Pressure {
+    #private;
+    constructor(options: Pick<ResolvedConcurrency, "maxEventLoopUtilization" | "maxHeapUtilization">, probes?: PressureProbes);
+    /** Why to shed the request that has come now, if it is to be. To be asked once for each. */
+    reasonToShed(): PressureReason | undefined;
+    /** Takes readings from now on, if anything has a limit. Started already, it does nothing. */
+    start(): void;
+    /** No more readings, no more reasons. */
+    stop(): void;
+}
+
+// server/send-queues.d.ts
+
+/**
+ * How much of what was written the other side has not acknowledged: the only sign of a slow reader's progress.
+ *
+ * Node tells when the kernel takes bytes, and the kernel takes some when a third of its send buffer is free, which is
+ * more than a megabyte on a fast link: a client that reads 200 KB/s from there looks as if it stood still for 7 s
+ * (measured, loopback, Linux 6.18). Linux shows the queue of each socket in `/proc/net/tcp`, though only of all of
+ * them at once. So that is read when somebody is about to be cut, once for all who ask, off the main thread, and for
+ * no more than 3 % of the time. Elsewhere the answer is `undefined`.
+ */
+/** The queue of one socket. */
+export interface SendQueue {
+    readonly takenAt: number;
+    /** Bytes that the kernel has been given, and the other side has not acknowledged. */
+    readonly unackedBytes: number;
+}
+/** Invariant: at most one read is under way, and `#snapshot` is what the last one that ended has found. */
+export declare class SendQueues {
+    #private;
+    constructor(tables?: readonly string[]);
+    /** `false` where nothing can be told. */
+    get isReadable(): boolean;
+    /**
+     * The queue of this descriptor's socket, at `since` or later. `"later"` if that is only being found out, `undefined`
+     * if it cannot be, or if all is acknowledged.
+     */
+    look(descriptor: number, since: number): SendQueue | "later" | undefined;
+}
+
+// server/queue-plug.d.ts
+
+/**
+ * Stops the kernel from completing connections, for the moment in which the listener is closed.
+ *
+ * Linux drops a client's first packet while the queue of the listening socket is full: it comes again after a second,
+ * finds nobody, and is refused, which every proxy knows how to take. So the queue is made to hold one connection, and
+ * that one is our own. Whether it got in is known at once, since both ends are on this machine; if not, somebody else
+ * was faster, the queue is as it was, and is to be tried again.
+ *
+ * Only for a socket that is this process's alone: the length of the queue is the socket's, and would stay for others.
+ */
+import { type Server } from "node:net";
+/** What is known of how a server listens. */
+export interface Listening {
+    /** Whether the socket was made by this process, for a port, and nobody else can have it. */
+    isOwn: boolean;
+    readonly backlog: number;
+}
+/** @returns whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
+export declare function plugQueue(server: Pick<Server, "address">, { isOwn, backlog }: Listening): Promise<boolean>;
+
+// server/late-methods.d.ts
+
+/**
+ * The methods of a response whose answer may be complete already.
+ *
+ * Node's own throw then (`setHeader`) or emit 'error' (`write`), or they harm the answer (`cork` holds up what is on its
+ * way, HTTP/2's `write` resets the stream); and as a handler that has answered is not waited for, nobody catches
+ * it, and the process ends. These do nothing then, and tell {@link LateWrites}. Until then they are Node's.
+ *
+ * They must not depend on the prototype, because Express replaces the prototype of
+ * each response, at times after its end, and because middlewares keep the functions that they find (compression,
+ * express-session) and call them whenever they like. All are shared: there is no closure and no state for a request,
+ * since Node knows whether an answer is complete. Twenty own properties cost half a microsecond, so the prototype of a
+ * class has them where there is a say in it, and a response has them only from its end on, if it is not of that class
+ * any more. `Object.setPrototypeOf`, the other way to change many methods at once, takes 1 us.
+ *
+ * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
+ * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
+ */
+import type { EventEmitter } from "node:events";
+import type { LateRequest, LateWrites } from "./late-writes.ts";
+/** Where a response keeps the request-answer that it belongs to. */
+export declare const exchangeOf: unique symbol;
+/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
+declare const contained: unique symbol;
+/** What is needed of that request-answer here. */
+export interface LateWriteOwner {
+    readonly lateWrites: LateWrites;
+}
+/** A response of `node:http` or `node:http2`: both have the same words for how far they are. */
+export interface ContainableResponse {
+    readonly writableEnded: boolean;
+    readonly headersSent: boolean;
+    /** Set by {@link containLateWrites}. */
+    [exchangeOf]?: LateWriteOwner | undefined;
+    /** See below. */
+    readonly [contained]?: Pick<Methods, "end">;
+}
+interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
+    readonly req?: LateRequest;
+    readonly destroyed?: boolean;
+    /** HTTP/1: `null` after the answer. HTTP/2: `undefined` when the stream has closed. */
+    readonly socket?: {
+        readonly destroyed: boolean;
+    } | null;
+}
+type Method = (this: Response, ...args: unknown[]) => unknown;
+interface Methods {
+    setHeader: Method;
+    appendHeader: Method;
+    removeHeader: Method;
+    writeHead: Method;
+    flushHeaders: Method;
+    addTrailers: Method;
+    write: Method;
+    end: Method;
+    cork: Method;
+    pipe: Method;
+    prependListener: Method;
+    writeContinue: Method;
+    writeEarlyHints: Method;
+    setHeaders: Method;
+    setTrailer: Method;
+    writeProcessing: Method;
+    writeInformation: Method;
+    createPushResponse: Method;
+}
+/** Makes late calls of the response's methods harmless, now and after its prototype was replaced. */
+export declare function containLateWrites(response: ContainableResponse, owner: LateWriteOwner): void;
+/**
+ * The same for all responses of a class, whose prototype this is: to set them on each response takes half a microsecond.
+ */
+export declare function containClass(prototype: ContainableResponse, base: ContainableResponse): void;
+/**
+ * Sees to a response that is complete, if its class does not: Express, for one, gives each another prototype.
+ *
+ * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
+ */
+export declare function containComplete(response: ContainableResponse): void;
+/** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
+export declare function containCut(response: ContainableResponse): void;
+/** The methods of the response's class, if they are there. */
+export declare function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined;
+/** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
+export declare function beneath(response: ContainableResponse): Readonly<Methods>;
+/** As they are put on a response, for those who need more of them. */
+export declare const containedMethods: Readonly<Pick<Methods, "writeHead" | "end">>;
+export {};
 
 // server/addresses.d.ts
 
@@ -1141,6 +1623,53 @@ export declare function parseIPv6(address: string): {
     readonly zone: string;
 };
 
+// server/admission-queue.d.ts
+
+/**
+ * Who waits for a place, and who is next.
+ *
+ * The obvious queue, first come, first served, fails in an overload that lasts: it fills up, and from then on everybody
+ * is served at the end of the longest wait, shortly before the client gives up, or shortly after. So a request that has
+ * waited longer than `patienceMs` steps aside: those who came later are still in time and go first. Who stepped aside
+ * is served when nobody else waits, the latest first; so a burst is served in full, and no place stays empty while
+ * somebody waits. In the meantime they are the first to go when room is needed. Facebook's "Fail at Scale" (ACM Queue
+ * 13/8, 2015) gets there with two states and a detector of overload; this has neither.
+ */
+import { WheelTimer } from "../core/deadline-wheel.ts";
+import { RingNode } from "../core/ring.ts";
+/** Priorities 0 (first) to 9. */
+export declare const lowestPriority = 9;
+/** Somebody who waits, and the deadline of the wait. */
+export declare abstract class Waiting extends WheelTimer implements RingNode {
+    /** @internal */
+    ringNext: RingNode;
+    /** @internal */
+    ringPrev: RingNode;
+    /** A whole number, 0 (first) to 9. */
+    readonly priority: number;
+    /** Monotonic milliseconds. */
+    readonly waitingSince: number;
+    constructor(priority: number, waitingSince: number);
+}
+/** Invariant: who waits is in exactly one ring, of the line of its priority; `size` counts them. */
+export declare class AdmissionQueue {
+    #private;
+    constructor(patienceMs: number);
+    get size(): number;
+    /** Since when the one that has waited longest waits; `Infinity` when nobody does. */
+    get oldestSince(): number;
+    push(waiting: Waiting): void;
+    /** Takes it out, wherever it stands. */
+    remove(waiting: Waiting): void;
+    /** Takes out who is served next. */
+    takeNext(nowMs: number): Waiting | undefined;
+    /**
+     * Takes out who makes room for a newcomer of `priority`: the least important one, of equals one that has stepped
+     * aside, else the latest. `undefined` if that would be the newcomer.
+     */
+    displace(priority: number, nowMs: number): Waiting | undefined;
+}
+
 // server/http2.d.ts
 
 /**
@@ -1175,6 +1704,7 @@ export declare class StreamCarrier extends WheelTimer implements Carrier {
     get readBytes(): number;
     get sentBytes(): number;
     get unsentBytes(): number;
+    get descriptor(): number;
     armExchange(ms: number): void;
     onDeadline(): void;
     close(): void;
@@ -1194,7 +1724,8 @@ export declare class StreamCarrier extends WheelTimer implements Carrier {
  *
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
-import { Socket } from "node:net";
+import { type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 /** What a client is told instead of an answer. */
 export interface Refusal {
     readonly status: number;
@@ -1216,6 +1747,14 @@ export declare function discardInput(socket: Socket): void;
  */
 export declare function startLinger(socket: Socket): void;
 /**
+ * Tells whoever reads a request that there will be no more of it, as if its client had left, and lets the connection
+ * live on to carry the answer. Without that a handler that awaits the body waits for ever: http tells it of the end of
+ * a connection only while its answer is not complete.
+ */
+export declare function abortRequest(req: IncomingMessage, error?: Error): void;
+/** A whole answer, as it goes over the wire. */
+export declare function wireFormat({ status, message, retryAfterMs }: Refusal): string;
+/**
  * Answers on the socket itself, behind the back of a handler if there is one, and begins to close it.
  *
  * A response that has sent nothing loses its socket; for its handler it is as if the client had left. One that has
@@ -1224,16 +1763,10 @@ export declare function startLinger(socket: Socket): void;
  */
 export declare function refuse(socket: Socket, refusal: Refusal): boolean;
 /**
- * Stops reading requests from a connection whose input makes no sense, if it owes the answer to one that came whole.
+ * Stops reading requests from a connection whose input makes no sense, if there is an answer to be finished: to a request
+ * that came whole, or one that was given early and has not gone out.
  *
- * Answers go in the order of requests, so that one is finished, and is the last: what is wrong came after it and gets
+ * Answers go in the order of requests, so that one comes first, and is the last: what is wrong came after it and gets
  * none. `false` when no answer is due; then it is the current request that is wrong, and can be refused.
  */
 export declare function endAfterAnswer(socket: Socket): boolean;
-/**
- * Answers a client that spoke plain HTTP on a TLS port in plain HTTP: otherwise all it sees is a broken connection.
- *
- * Node destroys the TLS socket before it tells of the error, and closes the one below it a moment later. In between
- * there is time for one write, and none to linger.
- */
-export declare function refusePlainHttp(tlsSocket: Socket, refusal: Refusal): boolean;

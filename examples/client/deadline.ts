@@ -11,11 +11,11 @@ const url = `${shop}/api/products/stoneware-mug`;
 
 async function job(): Promise<void> {
   console.log((await transport.fetch(url)).status);
-  await sleep(300);
+  await sleep(1_000);
   await transport.fetch(url); // no argument says so, but its time is over
 }
 
-using limited = context().child({ timeout: "250ms" });
+using limited = context().child({ timeout: "800ms" });
 try {
   await limited.run(job);
 } catch (error) {

@@ -6,10 +6,11 @@
  */
 
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { Server } from "node:http";
+import type { Server } from "node:net";
 import { styleText } from "node:util";
 import { Transport } from "sluice/client";
+import { createServer } from "sluice/server";
+import type { Guarded, LateWrite } from "sluice/server";
 import { describeUsage, readArguments, UsageError } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { readPool, Shop } from "./shop.ts";
@@ -18,8 +19,8 @@ import { startTraffic } from "./traffic.ts";
 import { Upstreams } from "./upstreams.ts";
 
 const usualPort = 8080;
-/** How long pages under way may take to finish after a signal. */
-const stopLimitMs = 1000;
+/** How long the calls of the last pages may take to end. */
+const stopLimitMs = 500;
 
 async function run({ port, traffic, seed }: Arguments, terminal: Terminal): Promise<void> {
   const signalled = nextSignal();
@@ -34,17 +35,25 @@ async function run({ port, traffic, seed }: Arguments, terminal: Terminal): Prom
     bodyTimeout: "1s",
   });
   await using _transport = { [Symbol.asyncDispose]: (): Promise<void> => closeTransport(transport) };
-  const shop = new Shop({ transport, upstreams, log });
-  const server = createServer((request, response) => void shop.handle(request, response));
+  const server = createServer({
+    name: "shop",
+    handlerTimeout: "3s", // longer than what the Transport allows one call
+    maxBodyBytes: 0, // nobody has anything to send to this shop
+    concurrency: { limit: 200, exempt: ["/healthz", "/readyz", "/debug/*"] },
+    drain: { settle: "500ms", grace: "1s" }, // for the impatience of a terminal; in production some seconds, and 30 s
+  });
+  const shop = new Shop({ server, transport, upstreams, log });
+  server.on("request", (request, response) => void shop.handle(request, response));
+  server.on("lateWrite", ({ request, stack }: LateWrite) => log(`${request}: ${stack}`));
   const url = `http://127.0.0.1:${await listen(server, port)}`;
-  await using _server = { [Symbol.asyncDispose]: (): Promise<void> => closeServer(server) };
+  await using _server = { [Symbol.asyncDispose]: (): Promise<void> => drain(server, log) };
   welcome(url, traffic, terminal);
   const plan = { url, rate: traffic ?? 0, seed, readPool: () => readPool(transport) };
   await using _traffic = traffic === undefined ? undefined : startTraffic(plan, terminal);
 
   const signal = await signalled;
   terminal.endStatus();
-  terminal.say(`\n  ${signal}: finishing the pages under way, then closing.`);
+  terminal.say(`\n  ${signal}: not ready any more; finishing the pages under way, then closing.`);
 }
 
 /** The first signal asks to stop; a second one, of an impatient user, ends at once. */
@@ -80,17 +89,15 @@ async function listen(server: Server, wish: number | undefined): Promise<number>
   throw new UsageError(`${taken} taken by another program. Any free one: npm start -- --port 0`);
 }
 
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, "close");
-  server.close(); // ends idle connections too
-  const cut = setTimeout(() => server.closeAllConnections(), stopLimitMs);
-  await closed;
-  clearTimeout(cut);
+/** Says for a moment that it is going away, then closes; pages under way are finished. */
+async function drain(server: Guarded, log: (line: string) => void): Promise<void> {
+  const { cut } = await server.drain();
+  if (cut > 0) log(`${cut} connections were cut: their pages took too long.`);
 }
 
 /** The server is closed, so nobody waits for an answer any more: what is still under way may be cut. */
 async function closeTransport(transport: Transport): Promise<void> {
-  const cut = setTimeout(() => void transport.abort(new Error("The shop is closing.")), stopLimitMs / 2);
+  const cut = setTimeout(() => void transport.abort(new Error("The shop is closing.")), stopLimitMs);
   await transport.close();
   clearTimeout(cut);
 }
@@ -99,14 +106,15 @@ function welcome(url: string, traffic: number | undefined, terminal: Terminal): 
   const link = (path: string): string => styleText(["cyan", "underline"], url + path);
   const wave = styleText("cyan", "≈≈≈");
   terminal.say(`
-  ${wave} ${styleText("bold", "Millrace is open")} ${wave}  three services, one sluice Transport
+  ${wave} ${styleText("bold", "Millrace is open")} ${wave}  one guarded server, three services, one Transport
 
     Shop       ${link("/")}
     Pool       ${link("/debug/pool")}
+    Server     ${link("/debug/server")}
     Services   ${link("/debug/upstreams")}
 
     Try        curl ${url}/api/products/stoneware-mug
-               curl ${url}/healthz
+               curl ${url}/readyz
 `);
   const customers =
     traffic === undefined

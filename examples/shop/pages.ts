@@ -18,6 +18,14 @@ export interface PoolLine {
   readonly reused: number;
 }
 
+/** What it says about the server as well. */
+export interface FootNumbers extends PoolLine {
+  readonly connections: number;
+  readonly maxConns: number;
+  readonly answered: number;
+  readonly shed: number;
+}
+
 type Calls = readonly Answer<unknown>[];
 
 const euros = new Intl.NumberFormat("en-IE", { style: "currency", currency: "EUR" });
@@ -59,7 +67,7 @@ function renderDocument({ title, main, current, foot }: Frame): string {
 }
 
 /** The strip that shows what the page was made of: one row a call, its length to scale. */
-function renderCalls(calls: Calls, pool: PoolLine): Markup {
+function renderCalls(calls: Calls, foot: FootNumbers): Markup {
   const longest = Math.max(...calls.map((call) => call.tookMs), 1);
   const row = ({ role, tookMs, failure }: Answer<unknown>): Markup =>
     html` <li class="${failure ? "failed" : "fine"}">
@@ -78,9 +86,14 @@ function renderCalls(calls: Calls, pool: PoolLine): Markup {
         ${calls.map(row)}
       </ul>
       <p>
-        ${calls.length} calls at once over one <strong>sluice</strong> Transport: ${pool.open}
-        ${pool.open === 1 ? "connection" : "connections"} open, ${pool.opened} opened since the start,
-        ${pool.reused.toLocaleString("en")} requests sent on a used one. <a href="/debug/pool">Look into the pool</a>
+        ${calls.length} calls at once over one <strong>sluice</strong> Transport: ${foot.open}
+        ${foot.open === 1 ? "connection" : "connections"} open, ${foot.opened} opened since the start,
+        ${foot.reused.toLocaleString("en")} requests sent on a used one. <a href="/debug/pool">Look into the pool</a>
+      </p>
+      <p>
+        Served by a guarded server: ${foot.connections} of ${foot.maxConns.toLocaleString("en")} connections open,
+        ${foot.answered.toLocaleString("en")} requests answered, ${foot.shed.toLocaleString("en")} turned away.
+        <a href="/debug/server">Look at the server</a>
       </p>
     </section>
   </footer>`;
@@ -114,7 +127,7 @@ export interface ListParts {
   readonly ratings: Answer<readonly Rating[]>;
 }
 
-export function renderList({ category, products, stock, ratings }: ListParts, calls: Calls, pool: PoolLine): string {
+export function renderList({ category, products, stock, ratings }: ListParts, calls: Calls, foot: FootNumbers): string {
   const counts = new Map(stock.value?.map(({ id, count }) => [id, count]));
   const stars = new Map(ratings.value?.map((rating) => [rating.id, rating]));
   const card = (product: Product): Markup => {
@@ -144,7 +157,7 @@ export function renderList({ category, products, stock, ratings }: ListParts, ca
       ${products.map(card)}
     </ul>`;
   const title = category ? headline[category] : "Things that last";
-  return renderDocument({ title, main, current: category ?? "all", foot: renderCalls(calls, pool) });
+  return renderDocument({ title, main, current: category ?? "all", foot: renderCalls(calls, foot) });
 }
 
 const headline: Readonly<Record<Category, string>> = {
@@ -160,7 +173,7 @@ export interface ProductParts {
   readonly reviews: Answer<readonly Review[]>;
 }
 
-export function renderProduct({ product, stock, reviews }: ProductParts, calls: Calls, pool: PoolLine): string {
+export function renderProduct({ product, stock, reviews }: ProductParts, calls: Calls, foot: FootNumbers): string {
   const main = html` <article class="product">
       <div class="frame ${product.category}">${new Markup(drawProduct(product.id))}</div>
       <div class="about">
@@ -188,7 +201,7 @@ export function renderProduct({ product, stock, reviews }: ProductParts, calls: 
             </ul>`
       }
     </section>`;
-  return renderDocument({ title: product.name, main, current: product.category, foot: renderCalls(calls, pool) });
+  return renderDocument({ title: product.name, main, current: product.category, foot: renderCalls(calls, foot) });
 }
 
 function renderReview({ stars, title, text, date }: Review): Markup {
@@ -216,7 +229,7 @@ export function renderNotice(title: string, text: string): string {
 }
 
 /** The page when a service failed without which there is no page. It says which, where and why. */
-export function renderFailure(failure: Failure, calls: Calls, pool: PoolLine): string {
+export function renderFailure(failure: Failure, calls: Calls, foot: FootNumbers): string {
   const slow = failure.status === 504;
   const main = html`<div class="notice">
     <p class="code">${failure.status}</p>
@@ -244,5 +257,5 @@ export function renderFailure(failure: Failure, calls: Calls, pool: PoolLine): s
       </div>
     </dl>
   </div>`;
-  return renderDocument({ title: String(failure.status), main, foot: renderCalls(calls, pool) });
+  return renderDocument({ title: String(failure.status), main, foot: renderCalls(calls, foot) });
 }

@@ -2,8 +2,8 @@
  * How the shop asks its upstream services: every call of the shop goes through `#ask`, over the one Transport.
  *
  * A call never rejects. It gives the value, or a `Failure` that says which service, what went wrong and in which phase
- * of the request, because a page wants to show what it has. Timeouts are the Transport's; the signal ends a call whose
- * customer has left.
+ * of the request, because a page wants to show what it has. Timeouts are the Transport's. It also ends a call when the
+ * request is over for which it was made, because the customer has left or waited for too long: that is in the context.
  */
 
 import type { Transport } from "sluice/client";
@@ -30,7 +30,6 @@ export type Answer<T> = { readonly role: Role; readonly tookMs: number } & (
 interface Call<T> {
   readonly role: Role;
   readonly path: string;
-  readonly signal: AbortSignal;
   readonly check: (value: unknown) => value is T;
 }
 
@@ -43,35 +42,35 @@ export class Services {
     this.#upstreams = upstreams;
   }
 
-  products(signal: AbortSignal, category?: Category): Promise<Answer<readonly Product[]>> {
+  products(category?: Category): Promise<Answer<readonly Product[]>> {
     const path = category ? `/products?category=${category}` : "/products";
-    return this.#ask({ role: "catalog", path, signal, check: listOf(isProduct) });
+    return this.#ask({ role: "catalog", path, check: listOf(isProduct) });
   }
 
-  product(signal: AbortSignal, id: string): Promise<Answer<Product>> {
-    return this.#ask({ role: "catalog", path: `/products/${id}`, signal, check: isProduct });
+  product(id: string): Promise<Answer<Product>> {
+    return this.#ask({ role: "catalog", path: `/products/${id}`, check: isProduct });
   }
 
-  stockLevels(signal: AbortSignal): Promise<Answer<readonly StockLevel[]>> {
-    return this.#ask({ role: "stock", path: "/stock", signal, check: listOf(isStockLevel) });
+  stockLevels(): Promise<Answer<readonly StockLevel[]>> {
+    return this.#ask({ role: "stock", path: "/stock", check: listOf(isStockLevel) });
   }
 
-  stockLevel(signal: AbortSignal, id: string): Promise<Answer<StockLevel>> {
-    return this.#ask({ role: "stock", path: `/stock/${id}`, signal, check: isStockLevel });
+  stockLevel(id: string): Promise<Answer<StockLevel>> {
+    return this.#ask({ role: "stock", path: `/stock/${id}`, check: isStockLevel });
   }
 
-  ratings(signal: AbortSignal): Promise<Answer<readonly Rating[]>> {
-    return this.#ask({ role: "reviews", path: "/ratings", signal, check: listOf(isRating) });
+  ratings(): Promise<Answer<readonly Rating[]>> {
+    return this.#ask({ role: "reviews", path: "/ratings", check: listOf(isRating) });
   }
 
-  reviews(signal: AbortSignal, id: string): Promise<Answer<readonly Review[]>> {
-    return this.#ask({ role: "reviews", path: `/reviews/${id}`, signal, check: listOf(isReview) });
+  reviews(id: string): Promise<Answer<readonly Review[]>> {
+    return this.#ask({ role: "reviews", path: `/reviews/${id}`, check: listOf(isReview) });
   }
 
-  async #ask<T>({ role, path, signal, check }: Call<T>): Promise<Answer<T>> {
+  async #ask<T>({ role, path, check }: Call<T>): Promise<Answer<T>> {
     const start = performance.now();
     try {
-      const response = await this.#transport.fetch(this.#upstreams.url(role) + path, { signal });
+      const response = await this.#transport.fetch(this.#upstreams.url(role) + path);
       const value: unknown = await response.json();
       const tookMs = performance.now() - start;
       if (response.ok && check(value)) return { role, tookMs, value };

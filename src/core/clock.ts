@@ -53,7 +53,8 @@ export const systemClock: Clock = {
     return () => clearTimeout(timeout);
   },
   wakeAfterPoll(wake) {
-    const immediate = outside(() => setImmediate(wake).unref());
+    // Not unref'ed: Node's loop would then wait for something else to happen first. It holds a process for one turn.
+    const immediate = outside(() => setImmediate(wake));
     return () => clearImmediate(immediate);
   },
 };

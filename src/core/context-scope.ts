@@ -88,7 +88,7 @@ export class Scope extends RingNode {
   constructor(parent: Scope | undefined, limits: ScopeLimits, isRoot = false) {
     super();
     this.#ownDeadline = limits.deadline;
-    this.#deadline = parent === undefined ? limits.deadline : Math.min(limits.deadline, parent.#deadline);
+    this.#deadline = parent === undefined ? limits.deadline : Math.min(limits.deadline, parent.deadline);
     this.#timeoutMs = limits.timeoutMs;
     this.root = parent === undefined || isRoot ? this : parent.root;
     if (parent === undefined) return;
@@ -148,7 +148,7 @@ export class Scope extends RingNode {
     const owner = this.#deadlineOwner();
     const deadline = owner.reconsiderDeadline(owner.#ownDeadline);
     if (deadline > owner.#ownDeadline) owner.putOff(deadline);
-    else owner.end("ERR_DEADLINE_EXCEEDED", undefined);
+    else if (now() >= owner.#deadline) owner.end("ERR_DEADLINE_EXCEEDED", undefined);
   }
 
   /** What the deadline is, now that it has passed. A request's may have become pointless; then it is a later one. */
@@ -243,17 +243,17 @@ export class Scope extends RingNode {
 
   #deadlineOwner(): Scope {
     let parent = this.#parent;
-    if (parent === undefined || parent.deadline !== this.deadline) return this;
-    while (parent.#parent !== undefined && parent.#parent.deadline === this.deadline) parent = parent.#parent;
+    if (parent === undefined || parent.#deadline !== this.#deadline) return this;
+    while (parent.#parent !== undefined && parent.#parent.#deadline === this.#deadline) parent = parent.#parent;
     return parent;
   }
 
   /** Sees to it that the deadline ends the scope by itself. One that has passed already does so here. */
   #watchDeadline(): void {
-    if (this.#done || this.deadline === Infinity) return;
+    if (this.#done || this.#deadline === Infinity) return;
     const owner = this.#deadlineOwner();
     if (owner.#timer !== undefined) return;
-    const leftMs = owner.deadline - now();
+    const leftMs = owner.#deadline - now();
     if (leftMs <= 0) {
       this.expire();
       return;

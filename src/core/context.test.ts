@@ -405,3 +405,12 @@ test("a context detached from a request goes on when its server ends all request
   assert.equal(detached.done, false);
   assert.equal(detached.value(traceparentKey), "00-trace");
 });
+
+test("a request's deadline is what its owner says now, also for what is started below it", () => {
+  let deadline = now() + 60_000;
+  const request = new RequestContexts().create(deadline, { reconsiderDeadline: () => deadline }, undefined);
+  assert.ok(request.remaining() <= 60_000);
+  deadline = Infinity;
+  assert.equal(request.remaining(), Infinity);
+  assert.equal(request.child({ timeout: "1h" }).remaining() > 3_599_000, true);
+});

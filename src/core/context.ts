@@ -198,10 +198,10 @@ export function createRoot(): OwnedContext {
   return new ScopedContext(new Scope(backgroundScope, noLimits, true), undefined);
 }
 
-/** Whoever serves the request of a context, and is asked when its deadline has passed. */
+/** Whoever serves the request of a context, and knows what its deadline is. */
 export interface RequestOwner {
-  /** The deadline that holds now: the one that has passed, or a later one if it has become pointless. */
-  reconsiderDeadline(passed: number): number;
+  /** The deadline that holds now: the one there was, or a later one if that has become pointless. */
+  reconsiderDeadline(before: number): number;
 }
 
 /** A request's context as its server holds it. */
@@ -225,6 +225,14 @@ class RequestScope extends Scope {
   constructor(parent: Scope, deadline: number, owner: RequestOwner) {
     super(parent, { deadline, timeoutMs: Infinity, signal: undefined });
     this.#owner = owner;
+  }
+
+  /** What its owner says now: an answer may have begun since somebody asked last. */
+  override get deadline(): number {
+    const before = super.deadline;
+    const deadline = this.#owner.reconsiderDeadline(before);
+    if (deadline > before) this.putOff(deadline);
+    return super.deadline;
   }
 
   override reconsiderDeadline(passed: number): number {

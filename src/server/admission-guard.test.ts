@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
 import { context } from "../core/context.ts";
@@ -48,7 +48,7 @@ class Holding {
     });
   }
 
-  get server(): Guarded {
+  get server(): Server & Guarded {
     return this.#server;
   }
 
@@ -189,6 +189,23 @@ test("a handler that is too slow gives its place back when its client has been a
   await holding.until(({ held }) => held.length === 2);
   holding.answer("/next");
   assert.equal((await next.answer).status, 200);
+});
+
+test("a client that does not read its answer holds no place once the answer is written", async (t) => {
+  const holding = await Holding.start(t, { concurrency: { limit: 1, queue: 0 } });
+  const slow = connect((holding.server.address() as AddressInfo).port, "127.0.0.1");
+  t.after(() => slow.destroy());
+  slow.pause();
+  slow.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+  await holding.until(({ held }) => held.length === 1);
+  const { res } = holding.held.pop()!;
+  res.end(Buffer.alloc(30_000_000));
+  assert.equal(res.writableFinished, false);
+  const other = holding.send("/other");
+  await holding.until(({ held }) => held.length === 1);
+  holding.answer("/other");
+  assert.equal((await other.answer).status, 200);
+  assert.equal(res.writableFinished, false);
 });
 
 test("the body of a request that waited is all there", async (t) => {

@@ -9,37 +9,65 @@
  * first listener of a request or response puts a method `emit` of its own on it, that changes over. Most have none.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { EventEmitter } from "node:events";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { context as currentContext } from "../core/context.ts";
+import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
-import { containLateWrites, exchangeOf, containedHead } from "./late-methods.ts";
+import { makeHarmless } from "./harmless-socket.ts";
+import {
+  containedMethods,
+  containClass,
+  containedOf,
+  containComplete,
+  containLateWrites,
+  exchangeOf,
+} from "./late-methods.ts";
+import { abortRequest } from "./refusal.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
-  [exchangeOf]?: Exchange;
+  [exchangeOf]?: Exchange | undefined;
   /** Node's own short way to the end of a request that has no body (`optimizeEmptyRequests`). */
   _dumpAndCloseReadable?: () => void;
 }
 
+interface StreamedRequest extends AttendedRequest {
+  readonly stream: Readable;
+}
+
+interface StreamedResponse extends AttendedResponse {
+  readonly stream: ServerHttp2Stream | undefined;
+}
+
 interface AttendedResponse extends ServerResponse {
-  [exchangeOf]?: Exchange;
+  [exchangeOf]?: Exchange | undefined;
 }
 
 interface ParsedSocket extends Socket {
   readonly parser?: { incoming: unknown } | null;
 }
 
+/** That of nearly every request that nobody listens to; one of another kind goes the long way. */
+// oxlint-disable-next-line typescript/unbound-method -- it is only compared
+const plainEmit = EventEmitter.prototype.emit;
+
 type Attended = AttendedRequest | AttendedResponse;
 type Method = (...args: never) => unknown;
 
 /** The methods that are set, and looked up where they are set over. By name: computed ones are several times slower. */
 interface Methods {
+  destroy: Method;
+  removeHeader: Method;
   on: Method;
   addListener: Method;
   emit: Method;
   push: Method;
   writeHead: Method;
+  end: Method;
   detachSocket: Method;
   _dump: Method;
 }
@@ -64,12 +92,88 @@ function inherited(object: Attended): Methods {
   return methods;
 }
 
+/** Sends a whole answer by Node's own methods: those on the response may be a middleware's by now. */
+export function sendWhole(
+  { req, res }: Exchange,
+  { status, headers, body }: { status: number; headers: OutgoingHttpHeaders; body: string },
+): void {
+  const { removeHeader } = inherited(res);
+  for (const name of res.getHeaderNames()) Reflect.apply(removeHeader, res, [name]);
+  // HTTP/2 has none, and Node warns.
+  const reason = req.httpVersionMajor === 2 ? undefined : http.STATUS_CODES[status];
+  Reflect.apply(containedMethods.writeHead, res, [status, reason, headers]);
+  Reflect.apply(end, res, [body]);
+}
+
+/**
+ * Leaves a handler on its own that was answered for: whatever it destroys, the connection is not touched, which carries
+ * the answer, and soon the next request. A body that is not complete ends with `error`.
+ */
+export function letGo({ req, res }: Pick<Exchange, "req" | "res">, error: Error): void {
+  const { socket } = req;
+  // In HTTP/2 it is a proxy, which allows nothing of that kind.
+  if (Object.hasOwn(req, "socket") && socket !== null) req.socket = makeHarmless(socket);
+  methodsOf(res).destroy = returnThis;
+  abortRequest(req, error);
+}
+
+function returnThis<T>(this: T): T {
+  return this;
+}
+
+type RequestClass = new (...args: never[]) => IncomingMessage;
+type ResponseClass = new (...args: never[]) => ServerResponse;
+
+/**
+ * The same class, whose requests have places for what `attend` sets. A property that is added later goes into a store
+ * beside the object, which has to grow with each few.
+ */
+export function attendableRequests(base: RequestClass): RequestClass {
+  // Node makes it with a socket.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const Base = base as unknown as new (socket: unknown) => AttendedRequest & Methods;
+  const { on, _dump } = Base.prototype;
+  return class extends Base {
+    constructor(socket: unknown) {
+      super(socket);
+      this[exchangeOf] = undefined;
+      this.on = on;
+      this.addListener = on;
+      this._dump = _dump;
+    }
+  };
+}
+
+/** What has a place in a response; the methods as loose as they are set. */
+type ResponsePlaces = Omit<AttendedResponse, keyof Methods> & Methods;
+
+/** The same for responses, which also take late writes. */
+export function attendableResponses(base: ResponseClass): ResponseClass {
+  // Node makes it with the request and its options.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const Base = base as unknown as new (req: unknown, options: unknown) => ResponsePlaces;
+  const Attendable = class extends Base {
+    constructor(req: unknown, options: unknown) {
+      super(req, options);
+      this[exchangeOf] = undefined;
+      this.on = on;
+      this.addListener = on;
+      this.detachSocket = detach;
+      this.end = endContained;
+    }
+  };
+  containClass(Attendable.prototype, Base.prototype);
+  const { on, detachSocket: detach, end: endContained }: Methods = Attendable.prototype;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one, with looser types of methods
+  return Attendable as unknown as ResponseClass;
+}
+
 /** Gives a request and its response what they need. */
 export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
   req[exchangeOf] = exchange;
-  containLateWrites(res, exchange);
+  res[exchangeOf] = exchange;
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
   ofRequest.on = addListener;
@@ -77,10 +181,9 @@ export function attend(exchange: Exchange): void {
   ofResponse.on = addListener;
   ofResponse.addListener = addListener;
   ofResponse.detachSocket = detachSocket;
-  if (exchange.announcedBytes === 0) {
-    ofRequest._dump = closeQuietly;
-    return;
-  }
+  ofResponse.end = end;
+  ofRequest._dump = closeQuietly;
+  if (exchange.announcedBytes === 0) return;
   ofRequest.emit = emitOnRequest;
   ofResponse.writeHead = writeHeadOfUpload;
   if (exchange.announcedBytes === Infinity) ofRequest.push = pushChunk;
@@ -98,9 +201,10 @@ export function attendStream(exchange: Exchange): void {
   ofRequest.addListener = addListener;
   ofResponse.on = addListener;
   ofResponse.addListener = addListener;
+  ofResponse.destroy = destroyStream;
   if (exchange.announcedBytes > 0) {
     ofRequest.emit = emitOnRequest;
-    ofRequest.push = pushChunk;
+    ofRequest.push = pushStreamChunk;
   }
 }
 
@@ -127,10 +231,26 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
   return result;
 }
 
+/** From here on whatever is written is late. */
+function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const exchange = this[exchangeOf];
+  const ofClass = containedOf(this);
+  if (ofClass !== undefined) {
+    const ended: unknown = ofClass.end.call(this, chunk, encoding, callback);
+    exchange?.onWritten();
+    return ended;
+  }
+  const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
+  containComplete(this);
+  exchange?.onWritten();
+  return result;
+}
+
 /** Node calls it when the answer is complete and with the kernel. */
 function detachSocket(this: AttendedResponse, socket: Socket): void {
+  const exchange = this[exchangeOf];
   Reflect.apply(inherited(this).detachSocket, this, [socket]);
-  this[exchangeOf]?.onFinish();
+  exchange?.onFinish();
 }
 
 /**
@@ -138,10 +258,12 @@ function detachSocket(this: AttendedResponse, socket: Socket): void {
  * a `close`. Where nobody listens and there is no body, it is closed without that.
  */
 function closeQuietly(this: AttendedRequest): void {
+  const exchange = this[exchangeOf];
   const parser = (this.socket as ParsedSocket | null)?.parser;
   // Some come another way than `on`: `prependListener`, or `on` of an object made over this one.
-  const isHeard = Object.hasOwn(this, "emit") || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
-  if (isHeard || !this.complete || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
+  const isHeard = this.emit !== plainEmit || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
+  const mayBeQuiet = exchange?.announcedBytes === 0 && this.complete && !isHeard;
+  if (!mayBeQuiet || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
     Reflect.apply(inherited(this)._dump, this, []);
     return;
   }
@@ -153,7 +275,7 @@ function closeQuietly(this: AttendedRequest): void {
 /** Keeps a connection from being kept when more of an upload is left than will be read. */
 function writeHeadOfUpload(this: AttendedResponse, ...args: unknown[]): unknown {
   if (this[exchangeOf]?.isFarFromRead === true) this.shouldKeepAlive = false;
-  return Reflect.apply(containedHead.writeHead, this, args);
+  return Reflect.apply(containedMethods.writeHead, this, args);
 }
 
 /** Counts the bytes of a body whose length was not announced. */
@@ -161,4 +283,20 @@ function pushChunk(this: AttendedRequest, chunk: Buffer | null): boolean {
   const exchange = this[exchangeOf];
   if (exchange !== undefined && chunk !== null && !exchange.takeChunk(chunk.length)) return true;
   return Reflect.apply(inherited(this).push, this, [chunk]) === true;
+}
+
+/** The same for HTTP/2, where Node ends the request of a client that has left as if it were complete. */
+function pushStreamChunk(this: StreamedRequest, chunk: Buffer | null): boolean {
+  if (chunk !== null || this.stream.readableEnded) return Reflect.apply(pushChunk, this, [chunk]);
+  abortRequest(this);
+  return true;
+}
+
+/** NGHTTP2_INTERNAL_ERROR, RFC 9113 section 7. */
+const internalError = 0x2;
+
+/** Without an error Node resets the stream with NO_ERROR, and half of an answer looks like a whole one. */
+function destroyStream(this: StreamedResponse, ...args: unknown[]): unknown {
+  if (!this.writableEnded) this.stream?.close(internalError);
+  return Reflect.apply(inherited(this).destroy, this, args);
 }

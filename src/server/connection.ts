@@ -21,7 +21,7 @@ import type { Place, RefuseReason } from "./accept.ts";
 import type { Carrier, Exchange } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
-import { endAfterAnswer, refuse, startLinger, type Refusal } from "./refusal.ts";
+import { endAfterAnswer, refuse, startLinger, wireFormat, type Refusal } from "./refusal.ts";
 import type { CloseReason, ConnectionState, ServerCore } from "./server-core.ts";
 
 /** Where a socket keeps its connection. */
@@ -124,6 +124,11 @@ function closeAfterAnswer(this: GuardedSocket): void {
   this[connectionKey]?.close("answered");
 }
 
+/** Whether an answer that is out has said that it was the last of its connection. Node's own, declared nowhere. */
+function saysClose(res: ServerResponse & { readonly _last?: boolean }): boolean {
+  return res._last === true;
+}
+
 /**
  * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
  * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
@@ -149,6 +154,9 @@ export class Connection extends RingNode implements Carrier {
   #session: ServerHttp2Session | undefined;
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
+  #isDeaf = false;
+  /** Whether a header has begun behind the present request, and takes long already. */
+  #isHeaderOverdue = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -211,6 +219,11 @@ export class Connection extends RingNode implements Carrier {
     this.#session?.close();
   }
 
+  /** It has said nothing yet: it shall do so soon, or go. */
+  hurry(ms: number): void {
+    if (this.#phase === "new") this.#core.wheel.arm(this.#timer, Math.min(ms, this.#core.options.readHeaderTimeout));
+  }
+
   /** A request's header is complete. */
   startExchange(exchange: Exchange): void {
     this.exchange = exchange;
@@ -220,8 +233,15 @@ export class Connection extends RingNode implements Carrier {
 
   /** The request has been answered, and read to its end. */
   endExchange(): void {
+    const isLast = this.exchange !== undefined && saysClose(this.exchange.res);
     this.exchange = undefined;
     if (this.#phase !== "exchange") return;
+    if (isLast) {
+      // What came after is not served: nobody could be told (RFC 9112, 9.6).
+      this.#dropDeferred();
+      this.close("answered");
+      return;
+    }
     const next = this.#deferred?.shift();
     if (next !== undefined) {
       this.#core.deferred -= 1;
@@ -237,7 +257,8 @@ export class Connection extends RingNode implements Carrier {
   #rest(): void {
     const reason = this.#core.closesIdleFor;
     if (reason === undefined) {
-      this.#enter("idle");
+      this.#enter(this.#isHeaderOverdue ? "header" : "idle");
+      this.#isHeaderOverdue = false;
       return;
     }
     if (reason === "room") this.#core.gate.promiseRoom();
@@ -250,13 +271,15 @@ export class Connection extends RingNode implements Carrier {
       this.cut("refused");
       return;
     }
+    this.#isHeaderOverdue = false;
     this.#core.deferred += 1;
     this.#deferred ??= [];
     this.#deferred.push(deferred);
   }
 
-  get hasDeferred(): boolean {
-    return this.#deferred !== undefined && this.#deferred.length > 0;
+  #dropDeferred(): void {
+    this.#core.deferred -= this.#deferred?.length ?? 0;
+    this.#deferred = undefined;
   }
 
   /** The user has it now; `context` ends with it. `false` if there are too many of that kind. */
@@ -276,15 +299,25 @@ export class Connection extends RingNode implements Carrier {
     if (this.isClosing) return;
     this.#closeReason = reason;
     this.#enter("closing");
-    if (this.#session === undefined) startLinger(this.socket);
-    else this.#session.close();
+    if (this.#session === undefined) {
+      startLinger(this.socket);
+      return;
+    }
+    this.#session.close();
+    // It waits for streams, also for those whose header will never be complete.
+    if (this.streams?.size === 0) this.#session.destroy();
   }
 
   /** Ends it now: the other side sees a reset, and the kernel drops what it holds for it. */
   cut(reason: CloseReason): void {
     if (this.#phase === "closed") return;
     this.#closeReason ??= reason;
-    this.raw.resetAndDestroy();
+    try {
+      this.raw.resetAndDestroy();
+    } catch {
+      // A Unix socket knows no reset.
+      this.raw.destroy();
+    }
     this.#session?.destroy();
     this.socket.destroy();
   }
@@ -298,12 +331,40 @@ export class Connection extends RingNode implements Carrier {
     refuse(socket, { status, message, retryAfterMs: this.#core.options.retryAfter });
   }
 
+  /** What came cannot be served on this connection. What is being answered is the last, and what came between is dropped. */
+  endWithExchange(): void {
+    // Where the answer is out, only the end of its request's body has not been told yet.
+    if (!endAfterAnswer(this.socket)) this.close("refused");
+  }
+
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
   refuseInput(bad: BadRequest): void {
     const { exchange } = this;
+    this.#isDeaf = true;
     if (exchange === undefined) this.refuse(bad);
-    else if (!exchange.req.complete) exchange.refuse(bad);
-    else if (!endAfterAnswer(this.socket)) this.close("refused");
+    else if (!exchange.req.complete && bad.reason === "incomplete" && !exchange.isAnswered) this.#loseClient(bad);
+    else if (endAfterAnswer(this.socket)) return;
+    // Answered already: what is wrong is the rest of a body that nobody waits for.
+    else if (exchange.req.complete || exchange.isAnswered) this.close("refused");
+    else exchange.refuse(bad);
+  }
+
+  /** Refuses a request that the parser has let through. */
+  refuseRequest(exchange: Exchange, bad: BadRequest): void {
+    this.#isDeaf ||= bad.close;
+    exchange.refuse(bad);
+  }
+
+  /** Whether what still comes means nothing: it was refused, or nobody reads it any more. */
+  get isDeaf(): boolean {
+    return this.#isDeaf || this.isClosing;
+  }
+
+  /** The body has no end, since the client has left. One that is still there has nothing to send, and may read why. */
+  #loseClient(bad: BadRequest): void {
+    const { socket } = this;
+    if (this.exchange?.res.headersSent === false && socket.writable) socket.write(wireFormat(bad));
+    socket.destroy();
   }
 
   get wasUpgraded(): boolean {
@@ -350,6 +411,18 @@ export class Connection extends RingNode implements Carrier {
     if (!isOver && (this.#phase === "idle" || this.#phase === "new")) this.#enter("header");
   }
 
+  /**
+   * Node's own check has found a header that takes too long. Only one that began in one piece with the request before
+   * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
+   */
+  onHeaderOverdue(): void {
+    // Told once only, which may be while the request before it is in the works.
+    if (this.#phase === "exchange") this.#isHeaderOverdue = true;
+    if (this.#phase !== "idle") return;
+    this.#enter("header");
+    this.#core.wheel.arm(this.#timer, 1);
+  }
+
   onDeadline(): void {
     switch (this.#phase) {
       case "handshake":
@@ -386,8 +459,7 @@ export class Connection extends RingNode implements Carrier {
     this.#enter("closed");
     this.exchange?.onClose();
     for (const stream of this.streams ?? []) stream.exchange.onClose();
-    this.#core.deferred -= this.#deferred?.length ?? 0;
-    this.#deferred = undefined;
+    this.#dropDeferred();
     this.#upgradeContext?.end("ERR_CLIENT_GONE");
     this.#core.closed[this.#closeReason ?? "client"] += 1;
     this.#core.instruments.connectionDuration.record((now() - this.acceptedAt) / 1_000);

@@ -7,11 +7,11 @@
  * does the last step first, keeps answering with `keep-alive`, and has no end.
  */
 
-import type { Server } from "node:net";
 import { now } from "../core/clock.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
 import { isLinked } from "../core/ring.ts";
 import { Connection } from "./connection.ts";
+import { nextTurn, untilNobodyQueues } from "./last-accepts.ts";
 import type { ServerCore } from "./server-core.ts";
 
 /** How a drain went. Times in milliseconds. */
@@ -22,6 +22,16 @@ export interface DrainReport {
   /** Upgraded ones among them. */
   readonly cutUpgraded: number;
 }
+
+/** No request in this many looks in a row: half a second, with what the wheel adds to each. */
+const quietLooks = 12;
+const lookMs = 25;
+
+/** Where requests never cease, each comes from somebody else: then idle connections are closed after this all the same. */
+const longestQuietMs = 5_000;
+
+/** How long a connection that has never said anything is waited for. */
+const silenceMs = 500;
 
 /** How long a handler has, after its context has ended, before its connection is cut. */
 const lastWordsMs = 250;
@@ -39,17 +49,23 @@ class Alarm extends WheelTimer {
   }
 }
 
+/** The listener of a server. */
+export interface Listener {
+  readonly isOpen: () => boolean;
+  /** See `queue-plug.ts`. */
+  readonly plug: () => Promise<boolean>;
+  /** Node's `close`, without its way with idle connections. */
+  readonly close: () => Promise<void>;
+}
+
 export class Drain {
   readonly #core: ServerCore;
-  readonly #server: Pick<Server, "listening" | "close">;
-  /** Node's `close`, without its way with idle connections. */
-  readonly #stopListening: () => Promise<void>;
+  readonly #listener: Listener;
   #report: DrainReport | undefined;
 
-  constructor(core: ServerCore, server: Pick<Server, "listening" | "close">, stopListening: () => Promise<void>) {
+  constructor(core: ServerCore, listener: Listener) {
     this.#core = core;
-    this.#server = server;
-    this.#stopListening = stopListening;
+    this.#listener = listener;
   }
 
   async run(): Promise<DrainReport> {
@@ -57,18 +73,33 @@ export class Drain {
     return this.#report ?? { tookMs: 0, cut: 0, cutUpgraded: 0 };
   }
 
+  /** Closes what is idle, unless a drain is under way, which knows better when. */
+  closeIdle(): void {
+    if (this.#core.draining) return;
+    for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
+  }
+
   async #drain(): Promise<void> {
     const core = this.#core;
     const { settle, grace } = core.options.drain;
     const startedAt = now();
+    core.drainsFrom = startedAt;
     for (const connection of this.#busy()) connection.closeAfterwards();
-    if (settle > 0 && this.#server.listening) await this.#sleep(settle);
-    const stopped = this.#server.listening ? this.#stopListening() : Promise.resolve();
-    core.closesIdle = true;
+    const { isOpen, plug, close } = this.#listener;
+    if (isOpen() && settle > 0) await this.#sleep(settle);
+    if (isOpen()) await untilNobodyQueues(() => core.accepted, plug);
+    const stopped = isOpen() ? close() : Promise.resolve();
+    core.hasStopped = true;
     core.gate.drain();
-    for (const connection of connectionsOf(core.idle)) connection.close("drain");
+    for (const connection of this.#busy()) connection.closeAfterwards();
+    const left = this.#emptyWithin(grace);
+    await Promise.race([left, this.#quiet(Math.min(grace, longestQuietMs))]);
+    core.closesIdle = true;
+    // Clients open connections ahead of need. What has come in time is here by now; Go waits for 5 s.
+    for (const connection of this.#busy()) connection.hurry(silenceMs);
+    await this.#closeIdle();
     let cut: readonly Connection[] = [];
-    if (!(await this.#emptyWithin(grace))) {
+    if (!(await left)) {
       core.gate.close();
       core.contexts.endAll("ERR_SHUTTING_DOWN");
       await this.#emptyWithin(lastWordsMs);
@@ -81,6 +112,34 @@ export class Drain {
       cut: cut.length,
       cutUpgraded: cut.filter((connection) => connection.wasUpgraded).length,
     });
+  }
+
+  /**
+   * Resolves when no request has come for a while, or `ms` are over. A proxy that has not noticed yet may be sending one on
+   * a connection that looks idle, and closing it then would lose that request. So each is answered, and its connection
+   * closed with it, until there are none: the proxy has used up its connections, or has met the closed listener.
+   */
+  async #quiet(ms: number): Promise<void> {
+    const { begun, idle } = this.#core;
+    const until = now() + ms;
+    let seen = begun;
+    for (let looks = 0; looks < quietLooks && isLinked(idle) && now() < until; looks += 1) {
+      // Counted in looks and not in time: if this machine stands still, so may the proxy.
+      // oxlint-disable-next-line no-await-in-loop -- one look after the other
+      await this.#sleep(lookMs);
+      if (seen !== this.#core.begun) looks = -1;
+      seen = this.#core.begun;
+    }
+  }
+
+  async #closeIdle(): Promise<void> {
+    // Requests that have come are in the kernel's hands until the loop asks for them: once in this turn, perhaps before
+    // they came, and once in the next.
+    for (let turn = 0; turn < 2 && isLinked(this.#core.idle); turn += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- one turn after the other
+      await nextTurn();
+    }
+    for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
   }
 
   #busy(): readonly Connection[] {

@@ -1,8 +1,22 @@
-/** What can go wrong with the server itself; what goes wrong with a request is an answer, not an error. */
+/** What can go wrong with the server itself. What goes wrong with a request is an answer; only who reads it meets an error. */
 
 import { SluiceError } from "../core/errors.ts";
 
 /** Something that only a guarded server can do was asked of another one. */
 export class NotGuardedError extends SluiceError {
   readonly code = "ERR_NOT_GUARDED";
+}
+
+/**
+ * A body that ends in the middle, since the request was answered with `statusCode` meanwhile: it grew too large, or came
+ * too slowly. Frameworks know that property.
+ */
+export class RequestRefusedError extends SluiceError {
+  readonly code = "ERR_REQUEST_REFUSED";
+  readonly statusCode: number;
+
+  constructor(statusCode: number, message: string) {
+    super(message);
+    this.statusCode = statusCode;
+  }
 }

@@ -6,13 +6,16 @@
  * timer of its carrier, armed for the earliest of them, once; nearly every request ends before.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RequestContext, RequestOwner } from "../core/context.ts";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
+import { throwLater } from "../core/outside.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
+import { letGo, sendWhole } from "./attend.ts";
+import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
-import type { LateWriteOwner } from "./late-methods.ts";
+import { containCut, type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
@@ -103,10 +106,16 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     this.res = res;
     this.announcedBytes = carrier.announcedBytes(req);
     core.inFlight += 1;
+    core.begun += 1;
   }
 
   get isOver(): boolean {
     return this.#state === "over";
+  }
+
+  /** Whether its answer is out, and only the rest of its body is not. */
+  get isAnswered(): boolean {
+    return this.#state === "answered";
   }
 
   get lateWrites(): LateWrites {
@@ -167,26 +176,37 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Refuses a request that is wrong. */
   refuse(bad: BadRequest): void {
     if (bad.close) this.res.shouldKeepAlive = false;
-    this.answer(bad.status, bad.message);
+    this.answer(bad.status, bad.message, "ERR_CLIENT_GONE");
   }
 
-  /** Answers instead of the handler, which may go on without knowing. What has begun cannot be taken back, and is cut. */
-  answer(status: number, message: string): void {
-    const { res } = this;
-    if (this.#state === "waiting") this.start(Infinity, undefined);
+  /**
+   * Answers instead of the handler, whose context ends with `code`, and which may go on without knowing. What has begun
+   * cannot be taken back, and is cut.
+   */
+  answer(status: number, message: string, code: ContextCode = "ERR_CANCELLED"): void {
+    const { res, context } = this;
+    if (this.#state === "waiting") {
+      this.#core.admission.abandon(this);
+      this.start(Infinity, undefined);
+    }
     if (res.headersSent || res.writableEnded) {
+      context?.end(code);
       this.#carrier.cut("refused");
       return;
     }
-    for (const name of res.getHeaderNames()) res.removeHeader(name);
     // The rest of a body that nobody will read is no reason to keep the connection.
     if (this.unreadBytes > 0 || status === 408) res.shouldKeepAlive = false;
     const body = `${message}\n`;
-    res.statusCode = status;
-    res.setHeader("Content-Type", "text/plain; charset=utf-8");
-    res.setHeader("Content-Length", Buffer.byteLength(body));
-    if (status === 503) res.setHeader("Retry-After", Math.ceil(this.#core.options.retryAfter / 1_000));
-    res.end(body);
+    const headers: OutgoingHttpHeaders = {
+      "Content-Type": "text/plain; charset=utf-8",
+      "Content-Length": Buffer.byteLength(body),
+    };
+    if (status === 503) headers["Retry-After"] = Math.ceil(this.#core.options.retryAfter / 1_000);
+    sendWhole(this, { status, headers, body });
+    if (context === undefined) return;
+    // Not before: a handler may answer at once when it hears that its time is over.
+    letGo(this, new RequestRefusedError(status, message));
+    context.end(code);
   }
 
   /** One more piece of a body of unknown length; `false` when it is not wanted any more. */
@@ -233,6 +253,15 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "answered") this.#end();
   }
 
+  /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
+  onWritten(): void {
+    if (this.#state !== "running") return;
+    const { admission } = this.#core;
+    // An answer that says that something broke came at once, or much too late.
+    if (this.#failure === undefined && this.res.statusCode >= 500) admission.release(this);
+    else admission.leave(this, this.#failure !== undefined);
+  }
+
   /** The answer is complete, and with the kernel. */
   onFinish(): void {
     if (this.#state === "over") return;
@@ -255,7 +284,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** A handler may answer first and read on: then the limits of a request hold as before. */
   get #isBeingRead(): boolean {
     const { req } = this;
-    return this.#failure === undefined && (req.listenerCount("data") > 0 || req.listenerCount("readable") > 0);
+    return !req.destroyed && (req.listenerCount("data") > 0 || req.listenerCount("readable") > 0);
   }
 
   /** The connection is closed, or the stream. */
@@ -263,6 +292,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
       this.#isGone = this.#failure === undefined;
+      containCut(this.res);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
@@ -300,9 +330,8 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
       this.#carrier.cut("timeout");
       return;
     }
-    this.context?.end("ERR_DEADLINE_EXCEEDED");
-    if (isOfHandler) this.answer(503, "The answer took too long.");
-    else this.answer(408, "The body of the request took too long.");
+    if (isOfHandler) this.answer(503, "The answer took too long.", "ERR_DEADLINE_EXCEEDED");
+    else this.answer(408, "The body of the request took too long.", "ERR_DEADLINE_EXCEEDED");
     this.#carrier.armExchange(maxUnreadMs);
   }
 
@@ -331,12 +360,22 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
 
   #record(error: string): void {
     const { req, res } = this;
-    const { instruments, options } = this.#core;
-    const route = this.route ?? options.route?.(req) ?? "";
+    const { instruments } = this.#core;
+    const route = this.route ?? this.#findRoute() ?? "";
     const durationMs = now() - this.startedAt;
     const method = req.method ?? "";
     if (error === "") instruments.finished(method, res.statusCode, route, durationMs);
     else instruments.failed({ method, status: res.headersSent ? res.statusCode : 0, route, error, durationMs });
+  }
+
+  /** What the program's function throws, at a target that it did not expect, must not keep the exchange from its end. */
+  #findRoute(): string | undefined {
+    try {
+      return this.#core.options.route?.(this.req);
+    } catch (error) {
+      throwLater(error);
+      return undefined;
+    }
   }
 
   #end(): void {

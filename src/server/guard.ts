@@ -27,10 +27,12 @@ import {
 import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange } from "./exchange.ts";
+import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
+import { plugQueue } from "./queue-plug.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
-import { takeOverClose, takeOverListen, takeOverTimers, type GuardableServer } from "./take-over.ts";
+import { takeOverClose, takeOverListen, takeOverClasses, takeOverTimers, type GuardableServer } from "./take-over.ts";
 import { serverOptions, type ResolvedServerOptions, type ServerOptions } from "./server-options.ts";
 import { describeServer, observeServer, type ServerStats } from "./server-stats.ts";
 
@@ -58,6 +60,7 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
 
 /** How a request came. */
 interface Arrival {
+  readonly connection: Connection;
   readonly expectsContinue: boolean;
   readonly refusal: RefuseReason | undefined;
   /** Whether Node's parser has just called, and nothing of another request's is going on. */
@@ -93,14 +96,15 @@ class Guard implements Guarded, AcceptHandler {
     const emit: Emit = server.emit;
     this.#emit = (event, ...args) => Reflect.apply(emit, server, [event, ...args]);
     this.#emitRequest = (req, res) => emit.call(server, "request", req, res);
-    this.#drain = new Drain(
-      this.#core,
-      server,
-      takeOverClose(server, () => void this.drain()),
-    );
+    const listening = takeOverListen(server, options.backlog);
+    this.#drain = new Drain(this.#core, {
+      isOpen: () => server.listening,
+      plug: () => plugQueue(server, listening),
+      close: takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
+    });
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
-    takeOverListen(server, options.backlog);
+    takeOverClasses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
     // Node decides by the number of listeners whether these events exist: see `#onEvent`.
@@ -164,6 +168,7 @@ class Guard implements Guarded, AcceptHandler {
 
   #onConnection(socket: GuardedSocket): boolean {
     this.#core.instruments.accepted();
+    this.#core.accepted += 1;
     this.#core.gate.take(socket);
     return true;
   }
@@ -197,7 +202,7 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    if (Object.hasOwn(req, exchangeOf)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    if (isAttended(req)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
     const ofHttp2 = isOfHttp2(req);
     const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
@@ -207,7 +212,7 @@ class Guard implements Guarded, AcceptHandler {
     if (connection.isClosing) return true;
     if (ofHttp2) {
       const { exchange } = new StreamCarrier(this.#core, connection, req, res);
-      this.#decide(exchange, { expectsContinue, isFirst: true, refusal: connection.refusal });
+      this.#decide(exchange, { connection, expectsContinue, isFirst: true, refusal: connection.refusal });
       return true;
     }
     const deferred = { req, res, expectsContinue };
@@ -223,7 +228,7 @@ class Guard implements Guarded, AcceptHandler {
     attend(exchange);
     connection.startExchange(exchange);
     if (
-      core.draining ||
+      (core.draining && core.sendsAway(connection)) ||
       core.gate.wantsRoom ||
       connection.refusal !== undefined ||
       !options.keepAlive ||
@@ -231,18 +236,17 @@ class Guard implements Guarded, AcceptHandler {
     ) {
       res.shouldKeepAlive = false;
     }
-    Reflect.set(res, "_keepAliveTimeout", this.#keepAliveHintMs);
-    this.#decide(exchange, { expectsContinue, isFirst, refusal: connection.refusal });
+    hint(res, this.#keepAliveHintMs);
+    this.#decide(exchange, { connection, expectsContinue, isFirst, refusal: connection.refusal });
   }
 
   /** Lets it in, or not. */
   #decide(exchange: Exchange, how: Arrival): void {
     const { options } = this.#core;
-    // HTTP/2 has no such freedoms, and nghttp2 allows none.
-    const bad = isOfHttp2(exchange.req) ? undefined : checkRequest(exchange.req, options.maxHeaders);
+    const bad = checkRequest(exchange.req, options.maxHeaders);
     if (bad !== undefined) {
       this.#tellBad(bad, eventOfRequest(bad, exchange.req));
-      exchange.refuse(bad);
+      how.connection.refuseRequest(exchange, bad);
       return;
     }
     if (how.refusal !== undefined) {
@@ -297,13 +301,27 @@ class Guard implements Guarded, AcceptHandler {
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
     const connection = socket[connectionKey] ?? socket._parent?.[connectionKey];
-    // It has been told that the connection ends; what it still sends, or that it resets it, concerns nobody.
-    if (connection?.isClosing === true) return true;
+    // Node tells of each piece that comes after the first error, and of the end. It concerns nobody.
+    if (connection?.isDeaf === true) return true;
+    if (connection !== undefined && Reflect.get(error, "code") === "ERR_HTTP_REQUEST_TIMEOUT") {
+      connection.onHeaderOverdue();
+      return true;
+    }
     const bad = describeClientError(error);
     if (bad !== undefined) this.#tellBad(bad, eventOfClientError(bad, error, socket));
-    // Whoever listens answers.
-    if (connection === undefined || this.#server.listenerCount("clientError") > 0) {
-      return this.#emit("clientError", error, socket);
+    if (connection === undefined) return this.#emit("clientError", error, socket);
+    if (this.#server.listenerCount("clientError") > 0) {
+      const tell = (heard: Socket): boolean => this.#emit("clientError", error, heard);
+      // Whoever listens answers, unless that would get into another answer.
+      if (connection.exchange === undefined) {
+        endGently(
+          socket,
+          () => connection.close("refused"),
+          () => tell(socket),
+        );
+        return true;
+      }
+      tell(makeHarmless(socket));
     }
     if (bad === undefined) socket.destroy();
     else connection.refuseInput(bad);
@@ -316,11 +334,19 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
-    const [req] = args;
+    const [req, stream] = args;
     // A stream of HTTP/2: Node answers 405 itself if nobody listens.
     if (isOfHttp2(req)) return this.#server.listenerCount("connect") > 1 && this.#emit(event, ...args);
     const connection = (req.socket as GuardedSocket)[connectionKey];
     if (connection === undefined) return this.#emit(event, ...args);
+    // http has taken its own off by now, and an error that nobody hears would end the process.
+    stream.on("error", ignoreError);
+    if (connection.isClosing) return true;
+    // The answer to the one before it would get into the new protocol; http has not waited for that.
+    if (connection.exchange !== undefined) {
+      connection.endWithExchange();
+      return true;
+    }
     if (event === "connect" && this.#server.listenerCount("connect") === 1) {
       connection.refuse({ status: 405, message: "CONNECT is not served here." });
       return true;
@@ -331,7 +357,7 @@ class Guard implements Guarded, AcceptHandler {
       connection.refuse(bad);
       return true;
     }
-    if (connection.refusal !== undefined || this.#core.draining) {
+    if (connection.refusal !== undefined || this.#core.hasStopped) {
       connection.refuse({ status: 503, message: refusals[connection.refusal ?? "draining"] });
       return true;
     }
@@ -341,9 +367,23 @@ class Guard implements Guarded, AcceptHandler {
       connection.refuse({ status: 503, message: "Too many upgraded connections. Try again soon." });
       return true;
     }
+    stream.off("error", ignoreError);
     context.run(this.#emit, event, ...args);
     return true;
   }
+}
+
+/** The close that follows tells enough. */
+function ignoreError(): void {}
+
+/** Whether it has been here before: a handler may emit its request again. */
+function isAttended(req: IncomingMessage & { readonly [exchangeOf]?: unknown }): boolean {
+  return req[exchangeOf] !== undefined;
+}
+
+/** What Node makes `Keep-Alive: timeout=` of; it does without the header if it is 0, or not there any more. */
+function hint(res: ServerResponse & { _keepAliveTimeout?: number }, ms: number): void {
+  res._keepAliveTimeout = ms;
 }
 
 const refusals: Readonly<Record<RefuseReason, string>> = {

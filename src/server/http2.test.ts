@@ -7,6 +7,7 @@ import { test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ContextError, context } from "../core/context.ts";
 import { ca, serverCertificate } from "../../test/support/certificates.ts";
+import { RequestRefusedError } from "./errors.ts";
 import type { ServerOptions } from "./server-options.ts";
 import { createServer, type Handler } from "./server.ts";
 
@@ -109,10 +110,15 @@ test("a stream that its client resets ends the context with ERR_CLIENT_GONE", as
   assert.equal(server.stats().inFlight, 0);
 });
 
-test("a body above maxBodyBytes is told 413, announced or not", async (t) => {
+test("a body above maxBodyBytes is told 413, announced or not, and so is whoever reads it", async (t) => {
+  const thrown: unknown[] = [];
   const { server, session } = await start(t, { maxBodyBytes: 1_000 }, async (req, res) => {
-    for await (const chunk of req) void chunk;
-    res.end("read");
+    try {
+      for await (const chunk of req) void chunk;
+      res.end("read");
+    } catch (error) {
+      thrown.push(error);
+    }
   });
   assert.equal((await ask(session, "/", "x".repeat(1_000))).status, 200);
   assert.equal((await ask(session, "/", "x".repeat(5_000))).status, 413);
@@ -120,6 +126,10 @@ test("a body above maxBodyBytes is told 413, announced or not", async (t) => {
   announced.on("error", () => undefined);
   const [headers] = await once(announced, "response");
   assert.equal((headers as Record<string, unknown>)[":status"], 413);
+  assert.deepEqual(
+    thrown.map((error) => error instanceof RequestRefusedError && error.statusCode),
+    [413],
+  );
   announced.close();
   session.close();
   await server.drain();

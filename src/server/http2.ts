@@ -15,9 +15,10 @@ import { Exchange, type Carrier } from "./exchange.ts";
 import { attendStream } from "./attend.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
-/** NGHTTP2_NO_ERROR and NGHTTP2_CANCEL, RFC 9113 section 7. */
+/** NGHTTP2_NO_ERROR, RFC 9113 section 7. */
 const noError = 0x0;
-const cancelled = 0x8;
+/** NGHTTP2_INTERNAL_ERROR. A client made of Node takes CANCEL for the end of the answer. */
+const broken = 0x2;
 
 /** A request of HTTP/2 in the shape of one of HTTP/1 (Node's compatibility API). */
 export interface CompatRequest extends IncomingMessage {
@@ -93,7 +94,7 @@ export class StreamCarrier extends WheelTimer implements Carrier {
   }
 
   cut(reason: CloseReason): void {
-    this.#stream.close(cancelled);
+    this.#stream.close(broken);
     // A reset of the stream would wait behind what the client does not read.
     if (this.#connection.unsentBytes > 0) this.#connection.cut(reason);
   }

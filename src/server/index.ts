@@ -1,10 +1,12 @@
 /** A server that no client can hold, no overload takes down, and no deploy cuts. */
 
+export { type BadRequestEvent, type BadRequestReason } from "./bad-request.ts";
 export { controller, type ResponseController } from "./controller.ts";
 export { type DrainReport } from "./drain.ts";
-export { NotGuardedError } from "./errors.ts";
+export { NotGuardedError, RequestRefusedError } from "./errors.ts";
 export { guard, type Guarded } from "./guard.ts";
 export { type RejectReason, type ShedReason, type TimeoutKind } from "./instruments.ts";
+export { type LateWrite } from "./late-writes.ts";
 export { type CloseReason, type ConnectionState } from "./server-core.ts";
 export {
   type ConcurrencyOptions,

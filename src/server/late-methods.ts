@@ -5,11 +5,12 @@
  * way, HTTP/2's `write` resets the stream); and as a handler that has answered is not waited for, nobody catches
  * it, and the process ends. These do nothing then, and tell {@link LateWrites}. Until then they are Node's.
  *
- * They are own properties, put on each response before anybody else sees it, because Express replaces the prototype of
+ * They must not depend on the prototype, because Express replaces the prototype of
  * each response, at times after its end, and because middlewares keep the functions that they find (compression,
  * express-session) and call them whenever they like. All are shared: there is no closure and no state for a request,
- * since Node knows whether an answer is complete. That costs less than can be measured; `Object.setPrototypeOf`,
- * the other way to change many methods at once, takes 1 us.
+ * since Node knows whether an answer is complete. Twenty own properties cost half a microsecond, so the prototype of a
+ * class has them where there is a say in it, and a response has them only from its end on, if it is not of that class
+ * any more. `Object.setPrototypeOf`, the other way to change many methods at once, takes 1 us.
  *
  * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
  * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
@@ -21,6 +22,9 @@ import type { LateRequest, LateWrites } from "./late-writes.ts";
 /** Where a response keeps the request-answer that it belongs to. */
 export const exchangeOf: unique symbol = Symbol("sluice.exchange");
 
+/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
+const contained: unique symbol = Symbol("sluice.contained");
+
 /** What is needed of that request-answer here. */
 export interface LateWriteOwner {
   readonly lateWrites: LateWrites;
@@ -31,7 +35,9 @@ export interface ContainableResponse {
   readonly writableEnded: boolean;
   readonly headersSent: boolean;
   /** Set by {@link containLateWrites}. */
-  [exchangeOf]?: LateWriteOwner;
+  [exchangeOf]?: LateWriteOwner | undefined;
+  /** See below. */
+  readonly [contained]?: Pick<Methods, "end">;
 }
 
 interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
@@ -67,9 +73,74 @@ interface Methods {
 
 /** Makes late calls of the response's methods harmless, now and after its prototype was replaced. */
 export function containLateWrites(response: ContainableResponse, owner: LateWriteOwner): void {
+  response[exchangeOf] = owner;
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types of node:http say the same in more words
-  const res = response as Response & Methods;
-  res[exchangeOf] = owner;
+  setMethods(response as Response & Methods);
+}
+
+/**
+ * The same for all responses of a class, whose prototype this is: to set them on each response takes half a microsecond.
+ */
+export function containClass(prototype: ContainableResponse, base: ContainableResponse): void {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  const methods = prototype as Response & Methods;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  const below = base as Response & Methods;
+  setMethods(methods);
+  // The four that every answer calls, without a search for what is beneath them.
+  methods.setHeader = function setContainedHeader(name, value) {
+    return isHeadLate(this)
+      ? late(this, "setHeader", setContainedHeader, this)
+      : below.setHeader.call(this, name, value);
+  };
+  methods.writeHead = function writeContainedHead(status, reason, headers) {
+    return isHeadLate(this)
+      ? late(this, "writeHead", writeContainedHead, this)
+      : below.writeHead.call(this, status, reason, headers);
+  };
+  methods.write = function writeContained(chunk, encoding, callback) {
+    return isComplete(this)
+      ? writeLate(this, writeContained, [encoding, callback])
+      : below.write.call(this, chunk, encoding, callback);
+  };
+  methods.end = function endContained(chunk, encoding, callback) {
+    return isLateEnd(this, chunk)
+      ? endLate(this, endContained, [encoding, callback])
+      : endInTime(this, below, [chunk, encoding, callback]);
+  };
+}
+
+/**
+ * Sees to a response that is complete, if its class does not: Express, for one, gives each another prototype.
+ *
+ * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
+ */
+export function containComplete(response: ContainableResponse): void {
+  if (!isContained(response)) setWhere(response, (name) => name !== "end");
+}
+
+/** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
+export function containCut(response: ContainableResponse): void {
+  if (!isContained(response)) setWhere(response, (name) => !Object.hasOwn(response, name));
+}
+
+function setWhere(response: ContainableResponse, isWanted: (name: string) => boolean): void {
+  for (const [name, method] of Object.entries(allMethods)) {
+    if (Reflect.get(response, name) !== undefined && isWanted(name)) Reflect.set(response, name, method);
+  }
+}
+
+function isContained(response: ContainableResponse): boolean {
+  return response[contained] !== undefined;
+}
+
+/** The methods of the response's class, if they are there. */
+export function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined {
+  return response[contained];
+}
+
+function setMethods(res: Response & Methods): void {
+  Object.defineProperty(res, contained, { value: res });
   res.setHeader = setHeader;
   res.appendHeader = appendHeader;
   res.removeHeader = removeHeader;
@@ -91,11 +162,11 @@ export function containLateWrites(response: ContainableResponse, owner: LateWrit
   if (res.createPushResponse !== undefined) res.createPushResponse = createPushResponse;
 }
 
-/** The methods under those put on the response: what its prototype has by now, be it Node's, Express's or a subclass's. */
+/** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
 export function beneath(response: ContainableResponse): Readonly<Methods> {
   let proto = Object.getPrototypeOf(response);
-  // Somebody passes on `Object.create(res)`, whose prototype has ours.
-  while (proto[exchangeOf] !== undefined) proto = Object.getPrototypeOf(proto);
+  // Ours are on its class, or somebody passes on `Object.create(res)`, whose prototype has them.
+  while (contained in proto) proto = Object.getPrototypeOf(proto);
   return proto;
 }
 
@@ -134,8 +205,10 @@ function failLater(args: readonly unknown[]): void {
   process.nextTick(callback, Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" }));
 }
 
-function setHeader(this: Response, ...args: unknown[]): unknown {
-  return isHeadLate(this) ? late(this, "setHeader", setHeader, this) : beneath(this).setHeader.apply(this, args);
+// The four that every answer calls have their parameters written out: to collect them takes longer than the rest.
+
+function setHeader(this: Response, name?: unknown, value?: unknown): unknown {
+  return isHeadLate(this) ? late(this, "setHeader", setHeader, this) : beneath(this).setHeader.call(this, name, value);
 }
 
 function setHeaders(this: Response, ...args: unknown[]): unknown {
@@ -154,8 +227,10 @@ function removeHeader(this: Response, ...args: unknown[]): unknown {
     : beneath(this).removeHeader.apply(this, args);
 }
 
-function writeHead(this: Response, ...args: unknown[]): unknown {
-  return isHeadLate(this) ? late(this, "writeHead", writeHead, this) : beneath(this).writeHead.apply(this, args);
+function writeHead(this: Response, status?: unknown, reason?: unknown, headers?: unknown): unknown {
+  return isHeadLate(this)
+    ? late(this, "writeHead", writeHead, this)
+    : beneath(this).writeHead.call(this, status, reason, headers);
 }
 
 function flushHeaders(this: Response, ...args: unknown[]): unknown {
@@ -220,26 +295,42 @@ function createPushResponse(this: Response, ...args: unknown[]): unknown {
   return undefined;
 }
 
-function write(this: Response, ...args: unknown[]): unknown {
-  if (!isComplete(this)) return beneath(this).write.apply(this, args);
-  tell(this, "write", write);
+function write(this: Response, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
+  return isComplete(this)
+    ? writeLate(this, write, [encoding, callback])
+    : beneath(this).write.call(this, chunk, encoding, callback);
+}
+
+function writeLate(res: Response, callee: Method, args: readonly unknown[]): boolean {
+  tell(res, "write", callee);
   failLater(args);
   // A source that looks at it stops.
   return false;
 }
 
-function end(this: Response, ...args: unknown[]): unknown {
-  if (isComplete(this) && Boolean(args[0]) && typeof args[0] !== "function") {
-    tell(this, "end", end);
-    failLater(args);
-    return this;
-  }
+function end(this: Response, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
+  return isLateEnd(this, chunk)
+    ? endLate(this, end, [encoding, callback])
+    : endInTime(this, beneath(this), [chunk, encoding, callback]);
+}
+
+function isLateEnd(res: Response, chunk: unknown): boolean {
+  return isComplete(res) && Boolean(chunk) && typeof chunk !== "function";
+}
+
+function endLate(res: Response, callee: Method, args: readonly unknown[]): Response {
+  tell(res, "end", callee);
+  failLater(args);
+  return res;
+}
+
+function endInTime(res: Response, methods: Pick<Methods, "end">, args: readonly [unknown, unknown, unknown]): unknown {
   try {
     // With nothing to write it is harmless, also twice, and widely done: it is Node's.
-    return beneath(this).end.apply(this, args);
+    return methods.end.call(res, args[0], args[1], args[2]);
   } catch (error) {
-    if (!isCut(this) || !isLengthMismatch(error)) throw error;
-    return this;
+    if (!isCut(res) || !isLengthMismatch(error)) throw error;
+    return res;
   }
 }
 
@@ -278,5 +369,26 @@ function onLatePipe(this: Response, source?: EventEmitter & { unpipe?: (res: Res
   process.nextTick(unpipe);
 }
 
-/** `writeHead` as it is put on a response, for those who need more of it. */
-export const containedHead: { readonly writeHead: Method } = { writeHead };
+const allMethods: Readonly<Methods> = {
+  setHeader,
+  appendHeader,
+  removeHeader,
+  writeHead,
+  flushHeaders,
+  addTrailers,
+  write,
+  end,
+  cork,
+  pipe,
+  prependListener,
+  writeContinue,
+  writeEarlyHints,
+  setHeaders,
+  setTrailer,
+  writeProcessing,
+  writeInformation,
+  createPushResponse,
+};
+
+/** As they are put on a response, for those who need more of them. */
+export const containedMethods: Readonly<Pick<Methods, "writeHead" | "end">> = { writeHead, end };

@@ -9,8 +9,8 @@
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
 
-import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
-import { Socket } from "node:net";
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 
 /** What a client is told instead of an answer. */
 export interface Refusal {
@@ -48,10 +48,17 @@ export function startLinger(socket: Socket): void {
   socket.end();
 }
 
+function dropChunk(): boolean {
+  return true;
+}
+
 /** In the place of Node's own `_destroy`, which takes the connection with it. */
 function destroyAlone(this: IncomingMessage, error: Error | null, done: (error?: Error | null) => void): void {
-  this.aborted = true;
-  this.emit("aborted");
+  // In HTTP/2 it is the stream that says so.
+  if (this.httpVersionMajor === 1) {
+    this.aborted = true;
+    this.emit("aborted");
+  }
   // As Node has it: an error that nobody listens for is none.
   process.nextTick(() => done(this.listenerCount("error") > 0 ? error : null));
 }
@@ -61,16 +68,21 @@ function destroyAlone(this: IncomingMessage, error: Error | null, done: (error?:
  * live on to carry the answer. Without that a handler that awaits the body waits for ever: http tells it of the end of
  * a connection only while its answer is not complete.
  */
-export function abortRequest(req: IncomingMessage): void {
-  if (req.complete || req.destroyed) return;
+export function abortRequest(
+  req: IncomingMessage,
+  error: Error = Object.assign(new Error("aborted"), { code: "ECONNRESET" }),
+): void {
+  // In HTTP/2 what has been cut off is called complete too.
+  if ((req.httpVersionMajor === 1 ? req.complete : req.readableEnded) || req.destroyed) return;
   // What still comes of the body would find nobody, and stop the connection.
   Reflect.set(req, "_dumped", true);
+  req.push = dropChunk;
   req._destroy = destroyAlone;
-  req.destroy(Object.assign(new Error("aborted"), { code: "ECONNRESET" }));
+  req.destroy(error);
 }
 
 /** A whole answer, as it goes over the wire. */
-function wireFormat({ status, message, retryAfterMs }: Refusal): string {
+export function wireFormat({ status, message, retryAfterMs }: Refusal): string {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}`,
     `Date: ${new Date().toUTCString()}`,
@@ -125,20 +137,5 @@ export function endAfterAnswer(socket: Socket): boolean {
   answer.shouldKeepAlive = false;
   // Too late for the header, this still makes http close the connection after the answer.
   Reflect.set(answer, "_last", true);
-  return true;
-}
-
-/**
- * Answers a client that spoke plain HTTP on a TLS port in plain HTTP: otherwise all it sees is a broken connection.
- *
- * Node destroys the TLS socket before it tells of the error, and closes the one below it a moment later. In between
- * there is time for one write, and none to linger.
- */
-export function refusePlainHttp(tlsSocket: Socket, refusal: Refusal): boolean {
-  const socket: unknown = Reflect.get(tlsSocket, "_parent");
-  // Nothing in plain text may ever get into a connection whose handshake was done.
-  if (!tlsSocket.destroyed || Reflect.get(tlsSocket, "_secureEstablished") !== false) return false;
-  if (!(socket instanceof Socket) || !socket.writable) return false;
-  socket.write(wireFormat(refusal));
   return true;
 }

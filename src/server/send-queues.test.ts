@@ -37,13 +37,14 @@ function makeTables(
 }
 
 async function look(queues: SendQueues, descriptor: number, since = now()): Promise<SendQueue | undefined> {
-  for (let turn = 0; turn < 200; turn += 1) {
+  // On a machine with tens of thousands of sockets it may take a second and more.
+  for (let turn = 0; turn < 1_000; turn += 1) {
     const queue = queues.look(descriptor, since);
     if (queue !== "later") return queue;
     // oxlint-disable-next-line no-await-in-loop -- polling is one look after the other
     await sleep(5);
   }
-  return assert.fail("it was not found out within a second");
+  return assert.fail("it was not found out within five seconds");
 }
 
 /** A line of /proc/net/tcp, as Linux 6 writes it. */

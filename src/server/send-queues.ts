@@ -5,7 +5,7 @@
  * more than a megabyte on a fast link: a client that reads 200 KB/s from there looks as if it stood still for 7 s
  * (measured, loopback, Linux 6.18). Linux shows the queue of each socket in `/proc/net/tcp`, though only of all of
  * them at once. So that is read when somebody is about to be cut, once for all who ask, off the main thread, and for
- * no more than a tenth of the time. Elsewhere the answer is `undefined`.
+ * no more than 3 % of the time. Elsewhere the answer is `undefined`.
  */
 
 import { fstatSync } from "node:fs";
@@ -20,8 +20,8 @@ const tablesHere: readonly string[] = process.platform === "linux" ? linuxTables
 /** The kernel hands out no more at a time, whatever is asked for. */
 const pageSize = 4_096;
 const laneCount = 16;
-/** A page costs the kernel 40 us: so many milliseconds from one look to the next, for each page, are a tenth of the time. */
-const restPerPageMs = 0.4;
+/** A page costs 40 us: so many milliseconds from one look to the next, for each page, are 3 % of a core. */
+const restPerPageMs = 1.3;
 const leastRestMs = 10;
 
 /** What a socket without unacknowledged bytes has in its line: most have. */

@@ -25,7 +25,7 @@ import type { ResolvedServerOptions } from "./server-options.ts";
 export type ConnectionState = "new" | "active" | "idle" | "upgraded" | "closed";
 
 /** Why a connection ended, as counted. */
-export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room" | "error";
+export type CloseReason = "client" | "answered" | "idle" | "timeout" | "refused" | "drain" | "room";
 
 /** How late a deadline may be met, in milliseconds. A tenth of what is promised, and two wake-ups of 10 ms at most. */
 const tickMs = 20;
@@ -58,12 +58,18 @@ export class ServerCore {
   readonly events: EventEmitter;
   /** Requests that handlers work on, or that wait to be worked on. */
   inFlight = 0;
+  /** Connections that have come, and requests that have begun, so far: a drain looks whether there are more. */
+  accepted = 0;
+  begun = 0;
   /** Pipelined requests that wait for the one before them. */
   deferred = 0;
   /** Begins a pipelined request, now that it is its turn. Set by the guard. */
   onTurn: ((connection: Connection, deferred: Deferred) => void) | undefined;
   /** Whether connections are closed as soon as they are idle, because the server goes away. */
   closesIdle = false;
+  /** When draining began, and whether the listener is closed. */
+  drainsFrom: number = Infinity;
+  hasStopped = false;
   readonly closed: Record<CloseReason, number> = {
     client: 0,
     answered: 0,
@@ -72,7 +78,6 @@ export class ServerCore {
     refused: 0,
     drain: 0,
     room: 0,
-    error: 0,
   };
   /** Runs the handler of an exchange that had to wait. Set by the guard. */
   onAdmitted: ((exchange: Exchange) => void) | undefined;
@@ -107,6 +112,14 @@ export class ServerCore {
 
   get draining(): boolean {
     return this.lifecycle.state !== "serving";
+  }
+
+  /**
+   * Whether a connection has to go after its present request. While a drain settles, those that come anew may stay:
+   * sent away they would only come back, and be in the kernel's queue when the listener is closed.
+   */
+  sendsAway({ acceptedAt }: Pick<Connection, "acceptedAt">): boolean {
+    return this.hasStopped || acceptedAt < this.drainsFrom;
   }
 
   /** Why a connection that falls idle now is closed instead, if it is. */

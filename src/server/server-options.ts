@@ -171,14 +171,14 @@ export interface ServerOptions {
    */
   readonly tlsHandshakeTimeout?: Duration;
   /**
-   * Longest time for a whole request: header and body, from its first byte.
+   * Longest time for the body of a request, from the end of its header, which `readHeaderTimeout` limits.
    *
    * Then 408 if the answer has not begun, and close. It cuts honest slow uploads too: raise it together with
    * `maxBodyBytes`, or for one request with `controller(res).setReadDeadline()`.
    *
    * @default "5m"
    * @range above 0 to Infinity
-   * @go ReadTimeout
+   * @go ReadTimeout, which counts the header in
    * @metric http_server_timeouts_total{kind="read"}
    */
   readonly readTimeout?: Duration;

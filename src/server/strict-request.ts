@@ -32,8 +32,10 @@ const goodHosts = new Set<string>();
 const mostGoodHosts = 1_000;
 let lastGoodHost = "";
 
-/** A name is looked up, so it has no more than DNS has; see {@link isGoodHost} for what may stand in it. */
+/** A name is looked up, so it has no more than DNS has. */
 const longestName = 255;
+/** With a colon and a port. */
+const longestHost = longestName + 6;
 
 /**
  * What every parser reads as the same authority: `name`, `name:port`, `address`, `[ipv6]:port`.
@@ -44,6 +46,7 @@ const longestName = 255;
 const authorityPattern = /^(?:([\w~-]+(?:\.[\w~-]+)*\.?)|\[([\d:a-fA-F.]+)\])(?::(\d{0,5}))?$/;
 
 function parsesAsHost(host: string): boolean {
+  if (host.length > longestHost) return false;
   const [, name, address, port = ""] = authorityPattern.exec(host) ?? [];
   if (Number(port) > 65_535) return false;
   if (address !== undefined) return isIPv6(address);
@@ -167,7 +170,9 @@ function isSameHost(one: string, other: string, scheme: string): boolean {
 function checkAbsolute(url: string, host: string | undefined): BadRequest | undefined {
   const [, scheme = "", target = ""] = /^(https?):\/\/([^/?]+)/.exec(url.toLowerCase()) ?? [];
   if (!isGoodHost(target) || !isGoodPath(url)) return badRequests.target;
-  return host === undefined || isSameHost(target, host, scheme) ? undefined : badRequests.host_mismatch;
+  // HTTP/1.0 may leave Host out, but then the target names a host for some and nobody does for others.
+  if (host === undefined) return badRequests.host_missing;
+  return isSameHost(target, host, scheme) ? undefined : badRequests.host_mismatch;
 }
 
 function checkTarget(req: IncomingMessage): BadRequest | undefined {

@@ -1,5 +1,5 @@
 /**
- * The three things that a guard changes about a server itself: its timers, `close` and `listen`.
+ * What a guard changes about a server itself: its timers, its classes of requests and responses, `close` and `listen`.
  *
  * All are own properties of this one server. Frameworks set some of them after the server is made (Fastify its
  * timeouts), so the timers are set again when it listens.
@@ -8,6 +8,8 @@
 import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
+import { attendableRequests, attendableResponses } from "./attend.ts";
+import type { Listening } from "./queue-plug.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 
 /** The servers that can be guarded. */
@@ -34,36 +36,67 @@ export function takeOverTimers(server: GuardableServer, options: ResolvedServerO
   });
 }
 
+type AnyClass = new (...args: never[]) => object;
+
+const attendable = new WeakMap<object, AnyClass>();
+
+/**
+ * Requests and responses that have places for what is set on them. Node keeps their classes under two symbols of its
+ * own (`options.IncomingMessage`, `options.ServerResponse`); without them it works all the same, and costs more.
+ */
+export function takeOverClasses(server: GuardableServer): void {
+  for (const key of Object.getOwnPropertySymbols(server)) {
+    const base: unknown = Reflect.get(server, key);
+    if (typeof base !== "function") continue;
+    const make = { IncomingMessage: attendableRequests, ServerResponse: attendableResponses }[key.description ?? ""];
+    if (make === undefined) continue;
+    // It is under the symbol for that.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    const made = attendable.get(base) ?? make(base as never);
+    attendable.set(base, made);
+    Reflect.set(server, key, made);
+  }
+}
+
+/** What a server's own ways to end connections become. */
+export interface Ending {
+  /** In the place of `close()`. */
+  readonly drain: () => Promise<unknown>;
+  /** In the place of `closeIdleConnections()`, which resets them, and whatever request is on its way with them. */
+  readonly closeIdle: () => void;
+}
+
 /** Makes `close()` a drain, so that what frameworks call does the right thing. Returns what closes the listener alone. */
-export function takeOverClose(server: GuardableServer, drain: () => void): () => Promise<void> {
+export function takeOverClose(server: GuardableServer, { drain, closeIdle }: Ending): () => Promise<void> {
   const close = server.close.bind(server);
-  const later = (done: ((error?: Error) => void) | undefined): void => {
-    if (done !== undefined) server.once("close", () => done());
-  };
   Reflect.set(server, "close", (done?: (error?: Error) => void) => {
-    if (server.listening) {
-      later(done);
-      drain();
-    } else close(done);
+    if (server.listening) void drain().then(done === undefined ? done : () => done());
+    else close(done);
     return server;
   });
-  return () =>
-    new Promise((resolve) => {
-      // Node would reset idle connections here; they are closed one by one instead.
-      Reflect.set(server, "closeIdleConnections", () => undefined);
-      close(() => resolve());
-      Reflect.deleteProperty(server, "closeIdleConnections");
-    });
+  if ("closeIdleConnections" in server) {
+    // Later, since frameworks call it together with `close()`, and so does that of Node.
+    Reflect.set(server, "closeIdleConnections", () => process.nextTick(closeIdle));
+  }
+  return () => new Promise((resolve) => close(() => resolve()));
 }
 
 /** Gives `listen` another default for the backlog; whoever passes one gets that one. */
-export function takeOverListen(server: GuardableServer, backlog: number): void {
+export function takeOverListen(server: GuardableServer, backlog: number): Listening {
+  const listening: Listening = { isOwn: false, backlog };
   const listen: unknown = Reflect.get(server, "listen");
-  if (typeof listen !== "function") return;
+  if (typeof listen !== "function") return listening;
   Reflect.set(server, "listen", (...args: unknown[]) => {
-    Reflect.apply(listen, server, withBacklog(args, backlog));
+    const given = withBacklog(args, backlog);
+    const [target] = given;
+    // A worker of a cluster may share its socket with the others, and so may whoever is given one.
+    listening.isOwn =
+      !process.getBuiltinModule("node:cluster").isWorker &&
+      (typeof target !== "object" || target === null || Object.hasOwn(target, "port"));
+    Reflect.apply(listen, server, given);
     return server;
   });
+  return listening;
 }
 
 /** `listen` takes `(options)`, `(handle)`, `(path)` or `(port, host, backlog)`, each with a callback at the end. */

@@ -160,7 +160,8 @@ const targets: readonly RequestRow[] = [
   ...["http://a/x", "HTTP://A/x", "http://a:80/x", "http://a", "http://a?x", "https://a:443/"].map((target) =>
     served(`target ${target}`, line(`GET ${target} HTTP/1.1`)),
   ),
-  served("a whole URL in HTTP/1.0", "GET http://a/ HTTP/1.0\r\n\r\n", "closed"),
+  closed("a whole URL in HTTP/1.0 without Host", "GET http://a/ HTTP/1.0\r\n\r\n", [400, "host_missing"]),
+  served("a whole URL in HTTP/1.0", line("GET http://a/ HTTP/1.0"), "closed"),
   ...["/", "//b/c", "/a?b\\c", "/%zz", "/%2e%2e/%00", "/a'\"<>`{}|^", "/?http://b/", "/a?b?c"].map((target) =>
     served(`target ${target}`, line(`GET ${target} HTTP/1.1`)),
   ),

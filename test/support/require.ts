@@ -41,8 +41,14 @@ const debianPostgres = Array.from({ length: 10 }, (_, index) => `/usr/lib/postgr
   delimiter,
 );
 
+/** Debian keeps servers out of the PATH of those who are not root. */
+const debianServer =
+  (name: string) =>
+  (path: string): string | undefined =>
+    findProgram(`${path}${delimiter}/usr/sbin`, [name]);
+
 /** Name of something that a test may need. */
-export type RequirementName = "go" | "chromium" | "redis" | "postgres" | "nats" | "node24";
+export type RequirementName = "go" | "chromium" | "haproxy" | "nginx" | "redis" | "postgres" | "nats" | "node24";
 
 const requirements: Readonly<Record<RequirementName, Requirement>> = {
   go: {
@@ -54,6 +60,16 @@ const requirements: Readonly<Record<RequirementName, Requirement>> = {
     what: "a Chromium browser",
     find: program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     next: "Install it with `apt-get install chromium`.",
+  },
+  haproxy: {
+    what: "HAProxy (`haproxy`)",
+    find: debianServer("haproxy"),
+    next: "Install it with `apt-get install haproxy`; the test starts one of its own on a free port.",
+  },
+  nginx: {
+    what: "nginx",
+    find: debianServer("nginx"),
+    next: "Install it with `apt-get install nginx-light`; the test starts one of its own on a free port.",
   },
   redis: {
     what: "a Redis or Valkey server",

@@ -1,8 +1,8 @@
 /** A lap at the level of `dispatch`: callbacks only, which is the least that a dispatcher can be asked for. */
 
 import type { Dispatcher } from "undici";
-import { checkLength, inFlight } from "./peer.ts";
-import type { Lap } from "./peer.ts";
+import { checkLength, inFlight } from "../work.ts";
+import type { Lap } from "../work.ts";
 
 /** One lane: reused for each of its requests, as a caller that cares about cost would do. */
 class Lane implements Dispatcher.DispatchHandler {

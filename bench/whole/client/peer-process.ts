@@ -4,8 +4,8 @@
  */
 
 import { answerParent } from "../../support/child.ts";
-import { inFlight } from "./peer.ts";
-import type { Lap } from "./peer.ts";
+import { inFlight } from "../work.ts";
+import type { Lap } from "../work.ts";
 import { isMeasuredInNode, peers } from "./peers.ts";
 
 const [id = "", port = ""] = process.argv.slice(2);

@@ -5,14 +5,22 @@
 
 import { Agent as HttpAgent, get as httpGet } from "node:http";
 import type { Transport } from "sluice/client";
+import { RawConnections } from "../raw-socket.ts";
+import type { HeadWork } from "../raw-socket.ts";
+import { inFlight } from "../work.ts";
+import type { Lap } from "../work.ts";
 import { dispatchLap } from "./dispatch.ts";
-import { inFlight, lapOf } from "./peer.ts";
+import { lapOf } from "./peer.ts";
 import type { Level, Peer } from "./peer.ts";
-import { rawLap } from "./raw-socket.ts";
 
 async function openTransport(): Promise<Transport> {
   const client = await import("sluice/client");
   return new client.Transport({ maxConnsPerHost: inFlight });
+}
+
+function rawLap(origin: string, work: HeadWork): Lap {
+  const connections = new RawConnections(Number(new URL(origin).port), work, inFlight);
+  return (count) => connections.lap(count);
 }
 
 function textOf(url: string, agent: HttpAgent): Promise<string> {
@@ -131,6 +139,11 @@ export const peers: Readonly<Record<NodePeerId, Peer>> = {
     open: async (origin) => lapOf(async () => (await fetch(origin)).text()),
   },
 };
+
+/** The label of a peer, Go's included. */
+export function labelOf(id: PeerId): string {
+  return isMeasuredInNode(id) ? peers[id].label : "Go net/http (one processor)";
+}
 
 export function isMeasuredInNode(id: string): id is NodePeerId {
   return Object.hasOwn(peers, id);

@@ -6,13 +6,13 @@
 
 import { createServer } from "node:net";
 import { answerParent } from "../../support/child.ts";
-import { targetBody } from "./peer.ts";
+import { answerBody } from "../work.ts";
 
 const response = Buffer.from(
   "HTTP/1.1 200 OK\r\n" +
     "Content-Type: application/json\r\n" +
     "Date: Sun, 01 Nov 2026 12:00:00 GMT\r\n" +
-    `Content-Length: ${targetBody.length}\r\n\r\n${targetBody}`,
+    `Content-Length: ${answerBody.length}\r\n\r\n${answerBody}`,
 );
 
 let accepted = 0;

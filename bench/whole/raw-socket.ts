@@ -1,18 +1,19 @@
 /**
- * The floor: what 64 keep-alive connections cost with nothing between `node:net` and the caller.
+ * Keep-alive connections with nothing between `node:net` and the caller: the floor of what a client can cost, and the
+ * load that servers are measured under.
  *
- * There are two. The bare one sends the same bytes again and again and reads of the answer only where it ends, which
+ * There are two kinds. The bare one sends the same bytes again and again and reads of the answer only where it ends, which
  * no client can do. The one with its heads read does what every client has to: it writes a request from its parts and
  * takes the response's head apart into status and fields. Both are correct for this response and for little else.
  */
 
 import { connect } from "node:net";
 import type { Socket } from "node:net";
-import { checkLength, inFlight } from "./peer.ts";
-import type { Lap } from "./peer.ts";
+import { checkLength } from "./work.ts";
 
 const blankLine = Buffer.from("\r\n\r\n");
-const lengthName = Buffer.from("\r\nContent-Length: ");
+// Most servers write it so; some in lower case.
+const lengthNames = [Buffer.from("\r\nContent-Length: "), Buffer.from("\r\ncontent-length: ")];
 
 /** What is done with heads: the least, or what every client has to do. */
 export type HeadWork = "bare" | "read";
@@ -27,15 +28,27 @@ class RawConnection {
   #missing: number | undefined;
   #length = 0;
   onEnd: () => void = ignore;
+  #onError: (error: Error) => void;
 
   constructor(port: number, work: HeadWork, onError: (error: Error) => void) {
     this.#work = work;
+    this.#onError = onError;
     this.#host = `127.0.0.1:${port}`;
     this.#request = Buffer.from(`GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: keep-alive\r\n\r\n`);
     this.#socket = connect({ port, host: "127.0.0.1", noDelay: true });
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    this.#socket.on("error", onError);
-    this.#socket.on("close", () => onError(new Error("The target closed a connection")));
+    this.#socket.on("error", (error) => this.#onError(error));
+    this.#socket.on("close", () => this.#onError(new Error("The other side closed a connection")));
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
+  close(): void {
+    this.onEnd = ignore;
+    this.#onError = ignore;
+    this.#socket.destroy();
   }
 
   send(method: string, path: string): void {
@@ -71,8 +84,11 @@ class RawConnection {
 
 function findLength(bytes: Buffer): number {
   if (bytes.toString("latin1", 9, 12) !== "200") throw new Error(`Status ${bytes.toString("latin1", 9, 12)}`);
-  const from = bytes.indexOf(lengthName) + lengthName.length;
-  return Number.parseInt(bytes.toString("latin1", from, from + 10), 10);
+  for (const name of lengthNames) {
+    const at = bytes.indexOf(name);
+    if (at >= 0) return Number.parseInt(bytes.toString("latin1", at + name.length, at + name.length + 10), 10);
+  }
+  throw new Error("An answer without Content-Length");
 }
 
 function parseLength(head: string): number {
@@ -91,17 +107,22 @@ function ignore(): void {
   // Nothing is expected outside a lap.
 }
 
-/** Opens the connections on the first lap and keeps them. */
-export function rawLap(origin: string, work: HeadWork): Lap {
-  const port = Number(new URL(origin).port);
-  let fail: (error: Error) => void = ignore;
-  const connections = Array.from({ length: inFlight }, () => new RawConnection(port, work, (error) => fail(error)));
-  return (count) => {
+/** So many connections, open from the start. */
+export class RawConnections {
+  readonly #connections: readonly RawConnection[];
+  #fail: (error: Error) => void = ignore;
+
+  constructor(port: number, work: HeadWork, size: number) {
+    this.#connections = Array.from({ length: size }, () => new RawConnection(port, work, (error) => this.#fail(error)));
+  }
+
+  /** Sends `count` GETs, one on each connection at a time, and resolves when the last body has been read. */
+  lap(count: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    fail = reject;
+    this.#fail = reject;
     let unsent = count;
     let unanswered = count;
-    for (const connection of connections) {
+    for (const connection of this.#connections) {
       connection.onEnd = () => {
         unanswered -= 1;
         if (unsent > 0) {
@@ -110,10 +131,19 @@ export function rawLap(origin: string, work: HeadWork): Lap {
         } else if (unanswered === 0) resolve();
       };
     }
-    for (const connection of connections.slice(0, count)) {
+    for (const connection of this.#connections.slice(0, count)) {
       unsent -= 1;
       connection.send("GET", "/");
     }
     return promise;
-  };
+  }
+
+  /** Those that the other side has not closed. */
+  countOpen(): number {
+    return this.#connections.filter(({ isOpen }) => isOpen).length;
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.close();
+  }
 }

@@ -1,0 +1,3 @@
+module sluice.bench/server
+
+go 1.19
