@@ -9,7 +9,7 @@
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, getPriority } from "node:os";
+import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, figure } from "../support/child.ts";
 import type { Figures } from "../support/child.ts";
@@ -89,7 +89,7 @@ const spikeLoad = 10;
 const punctualMs = 8;
 /** Share of the time that the server may have waited for a processor. */
 const mostDelay = 0.02;
-const mostAttempts = 4;
+const mostAttempts = 6;
 /** Share of the requests that has to be answered in time again. One in fifty may fall to a scheduler's whim. */
 const recovered = 0.95;
 
