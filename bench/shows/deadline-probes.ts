@@ -95,7 +95,10 @@ function request(session: ClientHttp2Session, method: string, path: string): Cli
 
 /** The first of an answer and the end of the stream. */
 function answered(stream: ClientHttp2Stream): Promise<unknown> {
-  return Promise.race(["response", "close"].map((event) => once(stream, event)));
+  // Not `once` of node:events, which fails when the stream does: that is one of its ends.
+  return new Promise((resolve) => {
+    for (const event of ["response", "close"]) stream.once(event, resolve);
+  });
 }
 
 async function neverRead(scene: Scene): Promise<Outcome> {

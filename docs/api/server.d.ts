@@ -636,7 +636,7 @@ export interface ServerOptions {
     /**
      * Most upgraded connections at once (WebSocket and such). The next upgrade is refused with 503.
      *
-     * @default Infinity
+     * @default 10000
      * @range 0 to Infinity
      */
     readonly maxUpgradedConns?: number;
@@ -937,6 +937,8 @@ import { AdmissionTicket } from "./admission.ts";
 import { type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
+/** How Node tells of a request: the other two have an `Expect` header. */
+export type RequestEvent = "request" | "checkContinue" | "checkExpectation";
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
 export interface Carrier {
     /** Bytes of body that a request's header has announced; `Infinity` when it only said that there will be some. */
@@ -986,8 +988,8 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     /** Whether its answer is out, and only the rest of its body is not. */
     get isAnswered(): boolean;
     get lateWrites(): LateWrites;
-    /** Whether it came with `Expect: 100-continue`, and nobody has told it to go on. */
-    expectsContinue: boolean;
+    /** As what Node has emitted it. */
+    event: RequestEvent;
     onAdmitted(): void;
     onShed(reason: ShedReason): void;
     /** Bytes of the request that have been announced and not read. */
@@ -1265,7 +1267,8 @@ import { Socket } from "node:net";
 import type { RequestContext } from "../core/context.ts";
 import { RingNode } from "../core/ring.ts";
 import type { RefuseReason } from "./accept.ts";
-import type { Carrier, Exchange } from "./exchange.ts";
+import { type Phase } from "./connection-state.ts";
+import type { Carrier, Exchange, RequestEvent } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
 import { type Refusal } from "./refusal.ts";
@@ -1276,6 +1279,11 @@ export declare const connectionKey: unique symbol;
 export interface GuardedSocket extends Socket {
     [connectionKey]?: Connection;
     _unrefTimer?: () => void;
+    /** Whether http has stopped reading. */
+    _paused?: boolean;
+    readonly parser?: {
+        readonly resume?: () => void;
+    } | null;
     readonly _readableState?: {
         readonly ended: boolean;
     };
@@ -1292,7 +1300,7 @@ export interface GuardedSocket extends Socket {
 export interface Deferred {
     readonly req: IncomingMessage;
     readonly res: ServerResponse;
-    readonly expectsContinue: boolean;
+    readonly event: RequestEvent;
 }
 /** How a socket came. */
 interface Arrival {
@@ -1300,8 +1308,6 @@ interface Arrival {
     /** Why its requests are to be answered with 503, if they are. */
     readonly refusal: RefuseReason | undefined;
 }
-/** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
-type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
 /**
  * Invariant: `exchange` is set exactly in the phase `exchange`, and only then can `#deferred` hold anything; the phase
  * is changed by `#enter` alone, which moves the level, the ring and the deadline with it.
@@ -1351,6 +1357,8 @@ export declare class Connection extends RingNode implements Carrier {
     cut(reason: CloseReason): void;
     /** Answers without a request or response object, and closes. */
     refuse({ status, message }: Pick<Refusal, "status" | "message">): void;
+    /** What came cannot be served on this connection. What is being answered is the last, and what came between is dropped. */
+    endWithExchange(): void;
     /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
     refuseInput(bad: BadRequest): void;
     /** Refuses a request that the parser has let through. */
@@ -1669,6 +1677,16 @@ export declare class AdmissionQueue {
      */
     displace(priority: number, nowMs: number): Waiting | undefined;
 }
+
+// server/connection-state.d.ts
+
+/** What a connection may be doing, inside and as told; and how many are doing it. */
+import type { ConnectionState, ServerCore } from "./server-core.ts";
+/** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
+export type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
+/** Spelled out, as below: a computed name is several times slower, and this is done for each request. */
+export declare function stateOf(phase: Phase): ConnectionState;
+export declare function countState(levels: ServerCore["levels"], state: ConnectionState, by: 1 | -1): void;
 
 // server/http2.d.ts
 

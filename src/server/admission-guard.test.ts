@@ -121,13 +121,17 @@ test("a client that leaves the queue gives its place in it to another one", asyn
   assert.deepEqual(holding.paths, ["/holder", "/next"]);
 });
 
-test("a client that leaves while its handler runs gives its place back", async (t) => {
+test("the place of a client that has left is free once its handler has ended the answer", async (t) => {
   const holding = await Holding.start(t, { concurrency: { limit: 1 } });
   const { client } = holding.send("/leaver");
   await holding.until(({ held }) => held.length === 1);
   const next = holding.send("/next");
   await holding.until(({ stats }) => stats.queued === 1);
+  const { res } = holding.held[0]!;
   client.destroy();
+  await once(res, "close");
+  assert.equal(holding.server.stats().queued, 1);
+  res.end();
   await holding.until(({ held }) => held.length === 2);
   holding.answer("/next");
   assert.equal((await next.answer).status, 200);

@@ -18,7 +18,8 @@ import { WheelTimer } from "../core/deadline-wheel.ts";
 import { now } from "../core/clock.ts";
 import { append, RingNode, unlink } from "../core/ring.ts";
 import type { Place, RefuseReason } from "./accept.ts";
-import type { Carrier, Exchange } from "./exchange.ts";
+import { countState, stateOf, type Phase } from "./connection-state.ts";
+import type { Carrier, Exchange, RequestEvent } from "./exchange.ts";
 import type { StreamCarrier } from "./http2.ts";
 import type { BadRequest } from "./bad-request.ts";
 import { endAfterAnswer, refuse, startLinger, wireFormat, type Refusal } from "./refusal.ts";
@@ -31,6 +32,9 @@ export const connectionKey: unique symbol = Symbol("sluice.connection");
 export interface GuardedSocket extends Socket {
   [connectionKey]?: Connection;
   _unrefTimer?: () => void;
+  /** Whether http has stopped reading. */
+  _paused?: boolean;
+  readonly parser?: { readonly resume?: () => void } | null;
   readonly _readableState?: { readonly ended: boolean };
   /** The socket of the kernel. Its `writeQueueSize` is the only sign of a reader's progress that Node has. */
   readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number; readonly fd?: number } | null;
@@ -42,50 +46,17 @@ export interface GuardedSocket extends Socket {
 export interface Deferred {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
-  readonly expectsContinue: boolean;
+  readonly event: RequestEvent;
 }
+
+/** Pipelined requests of one connection after which it is not read on. */
+const maxDeferredHere = 32;
 
 /** How a socket came. */
 interface Arrival {
   readonly tls: boolean;
   /** Why its requests are to be answered with 503, if they are. */
   readonly refusal: RefuseReason | undefined;
-}
-
-/** `header`: a request is coming in. `closing`: the last bytes are out, and whatever still comes is thrown away. */
-type Phase = "handshake" | "new" | "header" | "exchange" | "idle" | "upgraded" | "closing" | "closed";
-
-/** Spelled out, as below: a computed name is several times slower, and this is done for each request. */
-function stateOf(phase: Phase): ConnectionState {
-  switch (phase) {
-    case "handshake":
-    case "new":
-      return "new";
-    case "idle":
-    case "upgraded":
-    case "closed":
-      return phase;
-    default:
-      return "active";
-  }
-}
-
-function count(levels: ServerCore["levels"], state: ConnectionState, by: 1 | -1): void {
-  switch (state) {
-    case "new":
-      levels.new += by;
-      return;
-    case "active":
-      levels.active += by;
-      return;
-    case "idle":
-      levels.idle += by;
-      return;
-    case "upgraded":
-      levels.upgraded += by;
-      return;
-    case "closed":
-  }
 }
 
 class ConnectionTimer extends WheelTimer {
@@ -155,6 +126,8 @@ export class Connection extends RingNode implements Carrier {
   #upgradeContext: RequestContext | undefined;
   #closeReason: CloseReason | undefined;
   #isDeaf = false;
+  /** Whether a header has begun behind the present request, and takes long already. */
+  #isHeaderOverdue = false;
 
   constructor(core: ServerCore, raw: Socket, { tls, refusal }: Arrival) {
     super();
@@ -233,6 +206,8 @@ export class Connection extends RingNode implements Carrier {
   endExchange(): void {
     const isLast = this.exchange !== undefined && saysClose(this.exchange.res);
     this.exchange = undefined;
+    // Set by a handler, with `req.setTimeout` or `res.setTimeout`. Node takes it back with timers that are at rest here.
+    if (this.socket.timeout !== undefined && this.socket.timeout > 0) this.socket.setTimeout(0);
     if (this.#phase !== "exchange") return;
     if (isLast) {
       // What came after is not served: nobody could be told (RFC 9112, 9.6).
@@ -243,6 +218,7 @@ export class Connection extends RingNode implements Carrier {
     const next = this.#deferred?.shift();
     if (next !== undefined) {
       this.#core.deferred -= 1;
+      if (this.#deferred?.length === 0) this.#goOn();
       // Its first byte was here long ago.
       this.#enter("header");
       this.#core.onTurn?.(this, next);
@@ -255,7 +231,8 @@ export class Connection extends RingNode implements Carrier {
   #rest(): void {
     const reason = this.#core.closesIdleFor;
     if (reason === undefined) {
-      this.#enter("idle");
+      this.#enter(this.#isHeaderOverdue ? "header" : "idle");
+      this.#isHeaderOverdue = false;
       return;
     }
     if (reason === "room") this.#core.gate.promiseRoom();
@@ -268,9 +245,27 @@ export class Connection extends RingNode implements Carrier {
       this.cut("refused");
       return;
     }
+    this.#isHeaderOverdue = false;
     this.#core.deferred += 1;
     this.#deferred ??= [];
     this.#deferred.push(deferred);
+    if (this.#deferred.length >= maxDeferredHere) this.#hold();
+  }
+
+  /** Reads no more requests for now, but for those in the present packet. It is what Node does when answers pile up. */
+  #hold(): void {
+    const { socket } = this;
+    if (socket._paused === true) return;
+    socket._paused = true;
+    socket.pause();
+  }
+
+  #goOn(): void {
+    const { socket } = this;
+    if (socket._paused !== true) return;
+    socket._paused = false;
+    socket.parser?.resume?.();
+    socket.resume();
   }
 
   #dropDeferred(): void {
@@ -308,7 +303,12 @@ export class Connection extends RingNode implements Carrier {
   cut(reason: CloseReason): void {
     if (this.#phase === "closed") return;
     this.#closeReason ??= reason;
-    this.raw.resetAndDestroy();
+    try {
+      this.raw.resetAndDestroy();
+    } catch {
+      // A Unix socket knows no reset.
+      this.raw.destroy();
+    }
     this.#session?.destroy();
     this.socket.destroy();
   }
@@ -320,6 +320,12 @@ export class Connection extends RingNode implements Carrier {
     this.#closeReason = "refused";
     this.#enter("closing");
     refuse(socket, { status, message, retryAfterMs: this.#core.options.retryAfter });
+  }
+
+  /** What came cannot be served on this connection. What is being answered is the last, and what came between is dropped. */
+  endWithExchange(): void {
+    // Where the answer is out, only the end of its request's body has not been told yet.
+    if (!endAfterAnswer(this.socket)) this.close("refused");
   }
 
   /** What came makes no sense. The request that it belongs to is refused; one that came whole before it is answered. */
@@ -401,6 +407,8 @@ export class Connection extends RingNode implements Carrier {
    * it is news: in all other cases our deadline is in force, and does not pass before what has come has been read.
    */
   onHeaderOverdue(): void {
+    // Told once only, which may be while the request before it is in the works.
+    if (this.#phase === "exchange") this.#isHeaderOverdue = true;
     if (this.#phase !== "idle") return;
     this.#enter("header");
     this.#core.wheel.arm(this.#timer, 1);
@@ -465,8 +473,8 @@ export class Connection extends RingNode implements Carrier {
   #move(from: ConnectionState, to: ConnectionState): void {
     if (from === to) return;
     const { levels, idle, busy, events } = this.#core;
-    count(levels, from, -1);
-    count(levels, to, 1);
+    countState(levels, from, -1);
+    countState(levels, to, 1);
     unlink(this);
     if (to !== "closed") append(to === "idle" ? idle : busy, this);
     if (events.listenerCount("connState") > 0) events.emit("connState", this.socket, to);

@@ -9,6 +9,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
+import { WheelTimer } from "../core/deadline-wheel.ts";
+import { throwLater } from "../core/outside.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { letGo, sendWhole } from "./attend.ts";
@@ -18,6 +20,9 @@ import { containCut, type LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
+
+/** How Node tells of a request: the other two have an `Expect` header. */
+export type RequestEvent = "request" | "checkContinue" | "checkExpectation";
 
 /** What carries an exchange: a connection of HTTP/1, or a stream of HTTP/2. */
 export interface Carrier {
@@ -48,6 +53,22 @@ type ExchangeState = "waiting" | "running" | "answered" | "over";
 const maxUnreadBytes = 262_144;
 /** And for how long. */
 const maxUnreadMs = 2_000;
+
+/** How long a handler whose client has left holds its place, if it does not end its answer before. */
+const maxLeftoverMs = 1_000;
+
+class Leftover extends WheelTimer {
+  readonly #release: () => void;
+
+  constructor(release: () => void) {
+    super();
+    this.#release = release;
+  }
+
+  onDeadline(): void {
+    this.#release();
+  }
+}
 
 const shedMessages: Readonly<Record<ShedReason, string>> = {
   concurrency: "Too many requests at once. Try again soon.",
@@ -121,8 +142,8 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     return this.#core.lateWrites;
   }
 
-  /** Whether it came with `Expect: 100-continue`, and nobody has told it to go on. */
-  expectsContinue = false;
+  /** As what Node has emitted it. */
+  event: RequestEvent = "request";
 
   onAdmitted(): void {
     this.#core.onAdmitted?.(this);
@@ -261,8 +282,9 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
 
   /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
   onWritten(): void {
-    if (this.#state !== "running") return;
     const { admission } = this.#core;
+    if (this.#state === "over") admission.release(this);
+    if (this.#state !== "running") return;
     // An answer that says that something broke came at once, or much too late.
     if (this.#failure === undefined && this.res.statusCode >= 500) admission.release(this);
     else admission.leave(this, this.#failure !== undefined);
@@ -366,18 +388,36 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
 
   #record(error: string): void {
     const { req, res } = this;
-    const { instruments, options } = this.#core;
-    const route = this.route ?? options.route?.(req) ?? "";
+    const { instruments } = this.#core;
+    const route = this.route ?? this.#findRoute() ?? "";
     const durationMs = now() - this.startedAt;
     const method = req.method ?? "";
     if (error === "") instruments.finished(method, res.statusCode, route, durationMs);
     else instruments.failed({ method, status: res.headersSent ? res.statusCode : 0, route, error, durationMs });
   }
 
+  /** What the program's function throws, at a target that it did not expect, must not keep the exchange from its end. */
+  #findRoute(): string | undefined {
+    try {
+      return this.#core.options.route?.(this.req);
+    } catch (error) {
+      throwLater(error);
+      return undefined;
+    }
+  }
+
+  /** Its client has left, and its handler goes on: places that came free at once would let in any number of them. */
+  #leavePlaceLater(): void {
+    const { admission, wheel } = this.#core;
+    if (!this.holdsPlace) return;
+    if (this.res.writableEnded) admission.release(this);
+    else wheel.arm(new Leftover(() => admission.release(this)), maxLeftoverMs);
+  }
+
   #end(): void {
     const { admission, gate } = this.#core;
     if (this.#state === "waiting") admission.abandon(this);
-    else if (this.#isGone) admission.release(this);
+    else if (this.#isGone) this.#leavePlaceLater();
     else admission.leave(this, this.#failure !== undefined);
     this.#state = "over";
     this.#core.inFlight -= 1;

@@ -26,7 +26,7 @@ import {
 } from "./bad-request.ts";
 import { accept, connectionKey, Connection, type Deferred, type GuardedSocket } from "./connection.ts";
 import { Drain, type DrainReport } from "./drain.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, type RequestEvent } from "./exchange.ts";
 import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { plugQueue } from "./queue-plug.ts";
@@ -67,7 +67,7 @@ export function guard(server: GuardableServer, options?: ServerOptions): Guarded
 /** How a request came. */
 interface Arrival {
   readonly connection: Connection;
-  readonly expectsContinue: boolean;
+  readonly event: RequestEvent;
   readonly refusal: RefuseReason | undefined;
   /** Whether Node's parser has just called, and nothing of another request's is going on. */
   readonly isFirst: boolean;
@@ -116,6 +116,7 @@ class Guard implements Guarded, AcceptHandler {
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
     // Node decides by the number of listeners whether these events exist: see `#onEvent`.
     server.on("checkContinue", () => undefined);
+    server.on("checkExpectation", () => undefined);
     server.on("connect", () => undefined);
   }
 
@@ -140,9 +141,9 @@ class Guard implements Guarded, AcceptHandler {
     // oxlint-disable typescript/no-unsafe-type-assertion
     switch (event) {
       case "request":
-        return this.#onRequest(args[0] as IncomingMessage, args[1] as ServerResponse, false);
       case "checkContinue":
-        return this.#onRequest(args[0] as IncomingMessage, args[1] as ServerResponse, true);
+      case "checkExpectation":
+        return this.#onRequest(args[0] as IncomingMessage, args[1] as ServerResponse, event);
       case "connection":
         return this.#onConnection(args[0] as GuardedSocket);
       case "secureConnection":
@@ -208,27 +209,27 @@ class Guard implements Guarded, AcceptHandler {
     return this.#emit("secureConnection", socket);
   }
 
-  #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): boolean {
-    if (isAttended(req)) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+  #onRequest(req: IncomingMessage, res: ServerResponse, event: RequestEvent): boolean {
+    if (isAttended(req)) return this.#emit(event, req, res);
     const ofHttp2 = isOfHttp2(req);
     const socket: GuardedSocket | null = ofHttp2 ? (req.stream.session?.socket ?? null) : req.socket;
     const connection = socket?.[connectionKey];
     // Emitted by hand, as test tools do: there is nothing to guard.
-    if (connection === undefined) return this.#emit(expectsContinue ? "checkContinue" : "request", req, res);
+    if (connection === undefined) return this.#emit(event, req, res);
     // Came after our FIN: whoever sent it is told by that that it was not served.
     if (connection.isClosing) return true;
     if (ofHttp2) {
       const { exchange } = new StreamCarrier(this.#core, connection, req, res);
-      this.#decide(exchange, { connection, expectsContinue, isFirst: true, refusal: connection.refusal });
+      this.#decide(exchange, { connection, event, isFirst: true, refusal: connection.refusal });
       return true;
     }
-    const deferred = { req, res, expectsContinue };
+    const deferred = { req, res, event };
     if (connection.exchange === undefined) this.#begin(connection, deferred, true);
     else connection.defer(deferred);
     return true;
   }
 
-  #begin(connection: Connection, { req, res, expectsContinue }: Deferred, isFirst: boolean): void {
+  #begin(connection: Connection, { req, res, event }: Deferred, isFirst: boolean): void {
     const core = this.#core;
     const { options } = core;
     const exchange = new Exchange(core, connection, req, res);
@@ -244,7 +245,7 @@ class Guard implements Guarded, AcceptHandler {
       res.shouldKeepAlive = false;
     }
     hint(res, this.#keepAliveHintMs);
-    this.#decide(exchange, { connection, expectsContinue, isFirst, refusal: connection.refusal });
+    this.#decide(exchange, { connection, event, isFirst, refusal: connection.refusal });
   }
 
   /** Lets it in, or not. */
@@ -268,7 +269,7 @@ class Guard implements Guarded, AcceptHandler {
       exchange.answer(413, "The body is too large.");
       return;
     }
-    exchange.expectsContinue = how.expectsContinue;
+    exchange.event = how.event;
     const deadline = readDeadline(exchange);
     const entrance = this.#core.admission.enter(exchange, exchange.req, deadline);
     if (entrance === "admitted") this.#run(exchange, deadline, how.isFirst);
@@ -293,7 +294,7 @@ class Guard implements Guarded, AcceptHandler {
   #run(exchange: Exchange, deadline: number, isFirst: boolean): void {
     const { req, res } = exchange;
     const context = exchange.start(deadline, readTraceparent(req));
-    if (!exchange.expectsContinue) {
+    if (exchange.event === "request") {
       if (isFirst) {
         // Node's parser is the caller, and puts its own scope back: there is no need to pay for that twice.
         context.enter();
@@ -301,9 +302,14 @@ class Guard implements Guarded, AcceptHandler {
       } else context.run(this.#emitRequest, req, res);
       return;
     }
-    const isHeard = this.#server.listenerCount("checkContinue") > 1;
-    if (!isHeard) res.writeContinue();
-    context.run(this.#emit, isHeard ? "checkContinue" : "request", req, res);
+    // One of the listeners is ours, and does nothing.
+    const isHeard = this.#server.listenerCount(exchange.event) > 1;
+    if (isHeard) context.run(this.#emit, exchange.event, req, res);
+    else if (exchange.event === "checkExpectation") exchange.answer(417, "This expectation cannot be met.");
+    else {
+      res.writeContinue();
+      context.run(this.#emit, "request", req, res);
+    }
   }
 
   #onClientError(error: Error, socket: GuardedSocket): boolean {
@@ -341,11 +347,19 @@ class Guard implements Guarded, AcceptHandler {
   }
 
   #onUpgrade(event: "upgrade" | "connect", args: [IncomingMessage, Duplex, Buffer]): boolean {
-    const [req] = args;
+    const [req, stream] = args;
     // A stream of HTTP/2: Node answers 405 itself if nobody listens.
     if (isOfHttp2(req)) return this.#server.listenerCount("connect") > 1 && this.#emit(event, ...args);
     const connection = (req.socket as GuardedSocket)[connectionKey];
     if (connection === undefined) return this.#emit(event, ...args);
+    // http has taken its own off by now, and an error that nobody hears would end the process.
+    stream.on("error", ignoreError);
+    if (connection.isClosing) return true;
+    // The answer to the one before it would get into the new protocol; http has not waited for that.
+    if (connection.exchange !== undefined) {
+      connection.endWithExchange();
+      return true;
+    }
     if (event === "connect" && this.#server.listenerCount("connect") === 1) {
       connection.refuse({ status: 405, message: "CONNECT is not served here." });
       return true;
@@ -366,10 +380,14 @@ class Guard implements Guarded, AcceptHandler {
       connection.refuse({ status: 503, message: "Too many upgraded connections. Try again soon." });
       return true;
     }
+    stream.off("error", ignoreError);
     context.run(this.#emit, event, ...args);
     return true;
   }
 }
+
+/** The close that follows tells enough. */
+function ignoreError(): void {}
 
 /** Whether it has been here before: a handler may emit its request again. */
 function isAttended(req: IncomingMessage & { readonly [exchangeOf]?: unknown }): boolean {

@@ -116,17 +116,16 @@ export function containClass(prototype: ContainableResponse, base: ContainableRe
  * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
  */
 export function containComplete(response: ContainableResponse): void {
-  if (!isContained(response)) setWhere(response, (name) => name !== "end");
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  if (!isContained(response)) setAllButEnd(response as Response & Methods);
 }
 
 /** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
 export function containCut(response: ContainableResponse): void {
-  if (!isContained(response)) setWhere(response, (name) => !Object.hasOwn(response, name));
-}
-
-function setWhere(response: ContainableResponse, isWanted: (name: string) => boolean): void {
+  if (isContained(response)) return;
   for (const [name, method] of Object.entries(allMethods)) {
-    if (Reflect.get(response, name) !== undefined && isWanted(name)) Reflect.set(response, name, method);
+    const isFree = Reflect.get(response, name) !== undefined && !Object.hasOwn(response, name);
+    if (isFree) Reflect.set(response, name, method);
   }
 }
 
@@ -141,6 +140,11 @@ export function containedOf(response: ContainableResponse): Readonly<Pick<Method
 
 function setMethods(res: Response & Methods): void {
   Object.defineProperty(res, contained, { value: res });
+  res.end = end;
+  setAllButEnd(res);
+}
+
+function setAllButEnd(res: Response & Methods): void {
   res.setHeader = setHeader;
   res.appendHeader = appendHeader;
   res.removeHeader = removeHeader;
@@ -148,7 +152,6 @@ function setMethods(res: Response & Methods): void {
   res.flushHeaders = flushHeaders;
   res.addTrailers = addTrailers;
   res.write = write;
-  res.end = end;
   res.cork = cork;
   res.pipe = pipe;
   res.prependListener = prependListener;

@@ -254,7 +254,7 @@ export interface ServerOptions {
   /**
    * Most upgraded connections at once (WebSocket and such). The next upgrade is refused with 503.
    *
-   * @default Infinity
+   * @default 10000
    * @range 0 to Infinity
    */
   readonly maxUpgradedConns?: number;
@@ -482,7 +482,7 @@ export const serverOptions: OptionTable<ServerOptions, ResolvedServerOptions> = 
   maxConnsPerIp: count({ fallback: Infinity, min: 1 }),
   ipv6Prefix: count({ fallback: 64, min: 1, max: 128 }),
   trustedProxies: given<readonly string[]>({ fallback: [], check: beNetworks }),
-  maxUpgradedConns: count({ fallback: Infinity }),
+  maxUpgradedConns: count({ fallback: 10_000 }),
   overflow: choice({ fallback: "wait", values: ["wait", "reject"] }),
   maxPending: count({ fallback: 1_000 }),
   pendingTimeout: duration({ fallback: 10_000 }),

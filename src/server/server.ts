@@ -43,13 +43,18 @@ export function createServer(
   const server = make(tls, wantsHttp2 === true);
   const guarded = guard(server, limits);
   if (handler !== undefined) server.on("request", handler);
-  const whole = Object.assign(server, {
-    draining: false,
+  // Once, with its getter: to redefine a property puts the server into a slow mode of V8, and each request reads it.
+  const withDraining = Object.defineProperty(server, "draining", {
+    get: () => guarded.draining,
+    configurable: true,
+    enumerable: true,
+  });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the line above
+  return Object.assign(withDraining as typeof server & { readonly draining: boolean }, {
     drain: () => guarded.drain(),
     onDrain: (fn: () => void) => guarded.onDrain(fn),
     stats: () => guarded.stats(),
   });
-  return Object.defineProperty(whole, "draining", { get: () => guarded.draining });
 }
 
 function make(tls: TlsOptions | undefined, wantsHttp2: boolean): HttpServer | HttpsServer | Http2SecureServer {
