@@ -9,7 +9,7 @@
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, getPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, figure } from "../support/child.ts";
 import type { Figures } from "../support/child.ts";
