@@ -6,6 +6,7 @@
  * pool usually has: what a database does with ten connections, without the database's CPU time on the same machine.
  */
 
+import { readFileSync } from "node:fs";
 import { createServer as createPlainServer } from "node:http";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
@@ -76,18 +77,30 @@ const server = createContender(process.argv[2] ?? "adaptive");
 let cpuSince = process.cpuUsage();
 let loopSince = performance.eventLoopUtilization();
 let since = performance.now();
+let delaySince = readDelayMs();
+
+/** How long this thread has been ready to run and was not let, since its start (Linux; elsewhere 0). */
+function readDelayMs(): number {
+  try {
+    return Number(readFileSync("/proc/self/schedstat", "utf8").split(" ")[1]) / 1e6;
+  } catch {
+    return 0;
+  }
+}
 
 function report(): Figures {
   const { user, system } = process.cpuUsage(cpuSince);
   const figures = {
     cpuShare: (user + system) / 1_000 / (performance.now() - since),
     loopShare: performance.eventLoopUtilization(loopSince).utilization,
+    delayShare: (readDelayMs() - delaySince) / (performance.now() - since),
     rssBytes: process.memoryUsage.rss(),
     waitingDownstream: downstream.waiting,
   };
   cpuSince = process.cpuUsage();
   loopSince = performance.eventLoopUtilization();
   since = performance.now();
+  delaySince = readDelayMs();
   return figures;
 }
 

@@ -9,7 +9,7 @@
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, getPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, figure } from "../support/child.ts";
 import type { Figures } from "../support/child.ts";
@@ -39,7 +39,9 @@ export interface LevelFigures {
   readonly serverRssMb: number;
   /** How late the sender was, which the times above include. */
   readonly senderLagP99: number;
-  /** How often it was measured before the sender was on time. */
+  /** Share of the time in which the server was ready to run, and other processes had the processor. */
+  readonly serverDelayShare: number;
+  /** How often it was measured before both had been on time. */
   readonly attempts: number;
   readonly connections: number;
 }
@@ -61,6 +63,7 @@ export interface SpikeFigures {
   readonly p99After: number;
   /** During the spike. */
   readonly senderLagP99: number;
+  readonly serverDelayShare: number;
   readonly attempts: number;
 }
 
@@ -84,7 +87,9 @@ const quietMs = 3_000;
 const spikeLoad = 10;
 /** How late a request in a hundred may leave. */
 const punctualMs = 8;
-const mostAttempts = 4;
+/** Share of the time that the server may have waited for a processor. */
+const mostDelay = 0.02;
+const mostAttempts = 6;
 /** Share of the requests that has to be answered in time again. One in fifty may fall to a scheduler's whim. */
 const recovered = 0.95;
 
@@ -183,20 +188,26 @@ function idleMs(): number {
 }
 
 /**
- * A sender that is late has lost the processor to somebody else, and the server most likely as well. That is judged by
- * the sender alone, whatever the server has made of it, and the most punctual of a few attempts is kept.
+ * On a machine with other work, what is measured may be that work. Whether it was is judged by the sender's lateness and
+ * by the server's wait for a processor alone, whatever the server has made of it; the least disturbed of a few attempts
+ * is kept.
  */
 async function measureLevel(contender: OverloadContender, level: Level): Promise<LevelFigures> {
   let best: LevelFigures | undefined;
   for (let attempts = 1; attempts <= mostAttempts; attempts += 1) {
     await waitForQuiet(level.wait);
     const figures = await runLevel(contender, level);
-    if (best === undefined || figures.senderLagP99 < best.senderLagP99) best = figures;
+    if (best === undefined || disturbance(figures) < disturbance(best)) best = figures;
     best = { ...best, attempts };
-    if (best.senderLagP99 <= punctualMs) break;
+    if (disturbance(best) <= 1) break;
   }
   if (best === undefined) throw new Error("Nothing was measured");
   return best;
+}
+
+/** Up to 1 is quiet. */
+function disturbance(figures: { readonly senderLagP99: number; readonly serverDelayShare: number }): number {
+  return Math.max(figures.senderLagP99 / punctualMs, figures.serverDelayShare / mostDelay);
 }
 
 async function runLevel(contender: OverloadContender, { load, capacity, ms, seed }: Level): Promise<LevelFigures> {
@@ -221,6 +232,7 @@ async function runLevel(contender: OverloadContender, { load, capacity, ms, seed
     serverCpuShare: figure(server, "cpuShare"),
     serverRssMb: figure(server, "rssBytes") / 2 ** 20,
     senderLagP99: of("lagP99"),
+    serverDelayShare: figure(server, "delayShare"),
     attempts: 1,
     connections: figure(figures, "mostOpen"),
   };
@@ -231,9 +243,9 @@ async function measureSpike(contender: OverloadContender, level: Level): Promise
   for (let attempts = 1; attempts <= mostAttempts; attempts += 1) {
     await waitForQuiet(level.wait);
     const figures = await runSpike(contender, level);
-    if (best === undefined || figures.senderLagP99 < best.senderLagP99) best = figures;
+    if (best === undefined || disturbance(figures) < disturbance(best)) best = figures;
     best = { ...best, attempts };
-    if (best.senderLagP99 <= punctualMs) break;
+    if (disturbance(best) <= 1) break;
   }
   if (best === undefined) throw new Error("Nothing was measured");
   return best;
@@ -245,7 +257,9 @@ async function runSpike(contender: OverloadContender, { load, capacity, ms, seed
   await arena.plan(capacity * load, ms);
   await arena.plan(capacity * quietLoad, 2_000);
   await arena.plan(capacity * quietLoad, ms);
+  await arena.report();
   const figures = await arena.run();
+  const server = await arena.report();
   const sliceMs = figure(figures, "sliceMs");
   const slices = Array.from({ length: figure(figures, "slices") }, (_, index) => ({
     meant: figure(figures, `slice.${index}.meant`),
@@ -267,6 +281,7 @@ async function runSpike(contender: OverloadContender, { load, capacity, ms, seed
     recoveryMs: lastBad === after.length - 1 ? -1 : (lastBad + 1) * sliceMs,
     p99After: figure(figures, "3.p99"),
     senderLagP99: figure(figures, "1.lagP99"),
+    serverDelayShare: figure(server, "delayShare"),
     attempts: 1,
   };
 }
@@ -310,6 +325,7 @@ export function describeOverload(shown: OverloadFigures): string {
     `${(level.serverCpuShare * 100).toFixed(0)} %`,
     level.serverRssMb.toFixed(0),
     level.senderLagP99.toFixed(1),
+    `${(level.serverDelayShare * 100).toFixed(1)} %`,
     String(level.attempts),
     String(level.connections),
   ]);
@@ -325,6 +341,7 @@ export function describeOverload(shown: OverloadFigures): string {
     "CPU",
     "MB",
     "lag",
+    "delay",
     "tries",
     "conns",
   ];
@@ -350,7 +367,18 @@ function keepResults({ machine, capacity, size, shown }: Kept): void {
   const versions = describeVersions([]);
   const command = ["node", ...process.execArgv, "bench/shows/overload.ts", ...process.argv.slice(2)].join(" ");
   const verdicts = Object.fromEntries(shown.map((figures) => [figures.contender, judgeOverload(figures)]));
-  const kept = { schema: 1, date, command, machine, versions, capacityPerSecond: capacity, ...size, verdicts, shown };
+  const kept = {
+    schema: 1,
+    date,
+    command,
+    niceness: getPriority(),
+    machine,
+    versions,
+    capacityPerSecond: capacity,
+    ...size,
+    verdicts,
+    shown,
+  };
   const folder = new URL("../results/", import.meta.url);
   mkdirSync(folder, { recursive: true });
   writeFileSync(new URL(`overload-${date}.json`, folder), `${JSON.stringify(kept, undefined, 2)}\n`);

@@ -324,3 +324,48 @@ test("no client whose connection was complete is reset when the listener is clos
 
   assert.deepEqual([...outcomes.keys()].toSorted(), ["200", "ECONNREFUSED"]);
 });
+
+test("a connection that was idle when the listener was closed may still bring a request, which is its last", async () => {
+  const { server, port } = await open({}, slowly(0));
+  await using client = await wireClient(port);
+  client.write(get("/before"));
+  await client.answer();
+
+  const drained = server.drain();
+  await until(() => !server.listening);
+  client.write(get("/after"));
+  const answer = await client.answer();
+  await client.close();
+  const { cut } = await drained;
+
+  assert.deepEqual([answer?.body, answer?.headers.get("connection"), cut], ["/after", "close", 0]);
+});
+
+test("idle connections are closed at the end of the grace, if that comes first", async () => {
+  const { server, port } = await open({ drain: { grace: 60 } }, slowly(0));
+  await using client = await wireClient(port);
+  client.write(get());
+  await client.answer();
+
+  const drained = server.drain();
+  await client.end();
+  await client.close();
+  const { tookMs } = await drained;
+
+  assert.ok(tookMs < 450, `${tookMs} ms`);
+});
+
+test("an upgrade is taken while the drain settles, since requests still come here", async () => {
+  const { server, port } = await open({ drain: { settle: 200, grace: 100 } }, slowly(0));
+  server.on("upgrade", (_req, socket) => {
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  });
+
+  const drained = server.drain();
+  await using client = await SlowClient.open({ port });
+  client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  await drained;
+  await client.gone;
+
+  assert.equal(client.status, 101);
+});

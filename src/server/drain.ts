@@ -117,13 +117,13 @@ export class Drain {
   /**
    * Resolves when no request has come for a while, or `ms` are over. A proxy that has not noticed yet may be sending one on
    * a connection that looks idle, and closing it then would lose that request. So each is answered, and its connection
-   * closed with it, until there are none: the proxy has used up its connections, or has met the closed listener.
+   * closed with it, until there are none: the proxy has used up its connections, or has met the closed listener. An
+   * answer that had begun before, such as an event stream, has told nobody, and leaves one that looks as good as new.
    */
   async #quiet(ms: number): Promise<void> {
-    const { begun, idle } = this.#core;
     const until = now() + ms;
-    let seen = begun;
-    for (let looks = 0; looks < quietLooks && isLinked(idle) && now() < until; looks += 1) {
+    let seen = this.#core.begun;
+    for (let looks = 0; looks < quietLooks && !this.#isEmpty && now() < until; looks += 1) {
       // Counted in looks and not in time: if this machine stands still, so may the proxy.
       // oxlint-disable-next-line no-await-in-loop -- one look after the other
       await this.#sleep(lookMs);
@@ -142,6 +142,10 @@ export class Drain {
     for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
   }
 
+  get #isEmpty(): boolean {
+    return !isLinked(this.#core.busy) && !isLinked(this.#core.idle);
+  }
+
   #busy(): readonly Connection[] {
     return connectionsOf(this.#core.busy);
   }
@@ -149,13 +153,12 @@ export class Drain {
   /** Whether all connections have closed in time. */
   #emptyWithin(ms: number): Promise<boolean> {
     const core = this.#core;
-    const isEmpty = (): boolean => !isLinked(core.busy) && !isLinked(core.idle);
-    if (isEmpty()) return Promise.resolve(true);
+    if (this.#isEmpty) return Promise.resolve(true);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const alarm = new Alarm(() => resolve(false));
     core.wheel.arm(alarm, ms);
     core.onLess = () => {
-      if (isEmpty()) resolve(true);
+      if (this.#isEmpty) resolve(true);
     };
     return promise.finally(() => {
       core.onLess = undefined;

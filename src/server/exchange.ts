@@ -182,9 +182,16 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     return context;
   }
 
-  /** See `RequestOwner`: once the answer has begun, only the limit on writing it is left. */
+  /**
+   * See `RequestOwner`: once the answer has begun, only the limit on writing it is left. Else it is answered here:
+   * whoever listens to the context would answer with its own failure first.
+   */
   reconsiderDeadline(passed: number): number {
-    return this.res.headersSent ? this.#writeBy : passed;
+    if (this.res.headersSent) return this.#writeBy;
+    if (this.#state === "running" && this.#failure === undefined && now() >= this.deadlines.handleBy) {
+      this.#fail("handler");
+    }
+    return passed;
   }
 
   /** Refuses it before a handler has seen it. */

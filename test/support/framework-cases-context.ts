@@ -145,6 +145,28 @@ function codeOf(error: unknown): string {
   return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
 }
 
+async function answersBeforeItsHandlersFail(open: Open): Promise<void> {
+  await using downstream = await rawServer(() => undefined);
+  await using transport = new Transport();
+  await using stage = await open(
+    {
+      answer: async ({ req }) => {
+        if (req.headers["x-call"] !== undefined) return (await transport.fetch(downstream.origin)).text();
+        return sleep(10_000, "never", { signal: context().signal });
+      },
+    },
+    { handlerTimeout: 100 },
+  );
+  const caller = stage.call();
+  for (const headers of [{}, { "x-call": "1" }]) {
+    // oxlint-disable-next-line no-await-in-loop -- on one connection
+    const { status, body } = await caller.ask("/work", { headers });
+    assert.deepEqual([status, body], [503, "The answer took too long.\n"]);
+  }
+  assert.equal(stage.app.guarded.stats().timeouts.handler, 2);
+  assert.equal(caller.opened, 1);
+}
+
 async function obeysTheCallersDeadline(open: Open): Promise<void> {
   const left: number[] = [];
   await using stage = await open({
@@ -164,5 +186,6 @@ async function obeysTheCallersDeadline(open: Open): Promise<void> {
 export const contextCases: Readonly<Record<string, (open: Open) => Promise<void>>> = {
   "the context is the request's in handlers, after awaits, in streams and in events": knowsItsContext,
   "a client that leaves stops what was called for it, but not what is detached": stopsCallsOfClientsThatLeave,
+  "at handlerTimeout the client gets 503, and not what a handler makes of it": answersBeforeItsHandlersFail,
   "a caller's deadline shortens the context's": obeysTheCallersDeadline,
 };
