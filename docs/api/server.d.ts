@@ -1000,7 +1000,10 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     get isFarFromRead(): boolean;
     /** It has its place: from here on its time runs. `deadline` is the caller's own. */
     start(deadline: number, traceparent: string | undefined): RequestContext;
-    /** See `RequestOwner`: once the answer has begun, only the limit on writing it is left. */
+    /**
+     * See `RequestOwner`: once the answer has begun, only the limit on writing it is left. Else it is answered here:
+     * whoever listens to the context would answer with its own failure first.
+     */
     reconsiderDeadline(passed: number): number;
     /** Refuses it before a handler has seen it. */
     shed(reason: ShedReason): void;
