@@ -192,7 +192,10 @@ export class Connection extends RingNode implements Carrier {
 
   /** It has said nothing yet: it shall do so soon, or go. */
   hurry(ms: number): void {
-    if (this.#phase === "new") this.#core.wheel.arm(this.#timer, Math.min(ms, this.#core.options.readHeaderTimeout));
+    if (this.#phase !== "new") return;
+    // Never later than it would have been.
+    const leftMs = this.acceptedAt + this.#core.options.readHeaderTimeout - now();
+    this.#core.wheel.arm(this.#timer, Math.max(Math.min(ms, leftMs), 1));
   }
 
   /** A request's header is complete. */
