@@ -1,0 +1,19 @@
+/** Work that may wait: after the response in this process, or in a queue that outlives it. */
+
+export { StoreFullError, StoreUnavailableError } from "./errors.ts";
+export type {
+  AddedJob,
+  Consumer,
+  DeadJob,
+  DeadSelection,
+  Delivery,
+  JobFailure,
+  NewJob,
+  QueueLevels,
+  QueueSettings,
+  Settled,
+  Store,
+  StoreCaps,
+  StoreHealth,
+  StoreHost,
+} from "./store.ts";
