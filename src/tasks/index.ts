@@ -48,6 +48,8 @@ export type {
   StoreHealth,
   StoreHost,
 } from "./store.ts";
+export { memory } from "./stores/memory.ts";
+export type { MemoryOptions } from "./stores/memory-options.ts";
 export type { TaskOutcome, TaskState } from "./task-kinds.ts";
 export type { AfterOptions, TaskOptions } from "./task-options.ts";
 export type { TaskEnd, TaskFunction, TaskHandle } from "./task-run.ts";
