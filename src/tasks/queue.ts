@@ -13,6 +13,7 @@ import { decodeEnvelope, encodeEnvelope, requestIdKey, type JobHeaders } from ".
 import { StoreCannotError, StoreUnavailableError } from "./errors.ts";
 import { newJobId } from "./job-id.ts";
 import { toDeadLetter, type DeadLetter, type JobHandler } from "./job.ts";
+import { LevelGauges } from "./queue-levels.ts";
 import { QueueInstruments } from "./queue-instruments.ts";
 import {
   addOptions,
@@ -83,6 +84,7 @@ export class Queue<T> {
   readonly #options: ResolvedQueueOptions;
   readonly #instruments: QueueInstruments;
   readonly #opened: Promise<void>;
+  readonly #levels: LevelGauges;
   readonly #schedules = new Set<Schedule>();
   #adding = 0;
 
@@ -97,6 +99,7 @@ export class Queue<T> {
     this.#opened = outside(() => link.open(name, { leaseMs: lease, maxDead, deadForMs: deadFor }));
     // It rejects only when the link is closed; whoever waits for it hears of that.
     this.#opened.catch(() => {});
+    this.#levels = new LevelGauges(host.options.registry, name, () => this.levels());
     this.dead = this.#makeDeadLetters();
     if (handler === undefined) return;
     this.worker = new QueueWorker({
@@ -219,8 +222,9 @@ export class Queue<T> {
     return describeQueue(this.name, this.#options, this.#instruments, this.worker?.isPaused ?? false);
   }
 
-  /** @internal Ends the schedules. */
+  /** @internal Ends the schedules, and is no longer seen by whoever collects. */
   close(): void {
+    this.#levels[Symbol.dispose]();
     for (const schedule of this.#schedules) schedule[Symbol.dispose]();
     this.#schedules.clear();
   }

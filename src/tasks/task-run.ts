@@ -8,6 +8,7 @@
 import type { Context, OwnedContext } from "../core/context.ts";
 import { RingNode } from "../core/ring.ts";
 import type { ResponseFollower } from "./response-end.ts";
+import type { TracedWork } from "./tracing.ts";
 import type { TaskKind, TaskOutcome, TaskState } from "./task-kinds.ts";
 
 /** What a task does. It gets no request and no response: both are over, or will be. */
@@ -75,6 +76,8 @@ export class TaskRun extends RingNode implements TaskHandle, ResponseFollower {
   isAccepted = false;
   /** Whether it waits for room in the queue, and not for its response. */
   isCaller = false;
+  /** Its span, for those who trace. */
+  work: TracedWork | undefined;
   /** Tells when its context ends while it runs. */
   watch: Disposable | undefined;
   end: TaskEnd | undefined;

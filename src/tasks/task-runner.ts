@@ -26,6 +26,7 @@ import type { Reports } from "./reporter.ts";
 import type { TaskOutcome, TaskState } from "./task-kinds.ts";
 import { TaskRun, type RunOwner, type TaskEnd } from "./task-run.ts";
 import type { ResolvedTasksOptions } from "./tasks-options.ts";
+import { noTracing } from "./tracing.ts";
 
 /** Longest time for which tasks are started before the loop turns: what came in meanwhile is more urgent. */
 const maxPumpMs = 10;
@@ -233,9 +234,14 @@ export class TaskRunner implements RunOwner {
     run.startedAt = at;
     run.kind.started(at - run.readyAt);
     this.#watch.begin(at);
-    const context = values.child({ deadline: at + run.timeoutMs });
+    const { tracing } = this.#options;
+    const work = tracing === noTracing ? undefined : tracing.startTask(run.name, values.value(traceparentKey));
+    run.work = work;
+    const traceparent = work?.traceparent;
+    const traced = traceparent === undefined ? values : values.withValue(traceparentKey, traceparent);
+    const context = traced.child({ deadline: at + run.timeoutMs });
     try {
-      const result = context.run(fn, context);
+      const result = work === undefined ? context.run(fn, context) : work.run(() => context.run(fn, context));
       if (isThenable(result)) this.#follow(run, context, result);
       else this.#finish(run, "ok", undefined);
     } catch (error) {
@@ -301,6 +307,7 @@ export class TaskRunner implements RunOwner {
     this.#enter(run, state);
     run.kind.ended(outcome);
     if (hasRun) run.kind.ran(end.durationMs);
+    run.work?.end(outcome, error);
     if (taskEnded.isFollowed) taskEnded.publish({ task: run.name, ...end });
     if (isFailure(outcome)) this.#report(run, error, "error");
     run.close(end);

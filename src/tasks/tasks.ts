@@ -70,6 +70,7 @@ export class Tasks implements AsyncDisposable {
   readonly #reports: Reports;
   readonly #kinds: TaskKinds;
   readonly #runner: TaskRunner;
+  readonly #limits: Disposable;
   readonly #queueHost: QueueHost | undefined;
   readonly #queues = new Map<string, OpenQueue>();
   #drained: DrainReport | undefined;
@@ -80,7 +81,14 @@ export class Tasks implements AsyncDisposable {
     this.#reports = new Reports(this.#options);
     this.#kinds = new TaskKinds(this.#options.registry);
     this.#runner = new TaskRunner(this.#options, this.#reports);
-    const { store } = this.#options;
+    const { store, maxRunning, maxQueued, maxWaiting, registry } = this.#options;
+    this.#limits = registry
+      .gauge("background_tasks_limit", "Most tasks that run, are queued, or wait for their response.", ["scope"])
+      .observe((report) => {
+        report(maxRunning, "running");
+        report(maxQueued, "queued");
+        report(maxWaiting, "waiting");
+      });
     if (store === undefined) return;
     this.#queueHost = {
       options: this.#options,
@@ -183,6 +191,7 @@ export class Tasks implements AsyncDisposable {
     const abandoned = [...notBegun, ...this.#runner.abandonAll(), ...workers.flatMap((worker) => worker.abandonAll())];
     const storeError = await this.#queueHost?.link.stop(stop);
     if (storeError !== undefined) this.#reportStore(storeError);
+    this.#limits[Symbol.dispose]();
     const isFlushed = await this.#reports.flush(stop);
     this.#drained = Object.freeze({ durationMs: now() - beganAt, abandoned, storeError, isFlushed });
   }
