@@ -5,7 +5,7 @@
  * that was written: where Node keeps source maps (`--enable-source-maps`), generated lines are led back.
  */
 
-import { findSourceMap } from "node:module";
+import { findSourceMap, type SourceMapping } from "node:module";
 import { fileURLToPath } from "node:url";
 import { ProfileBuilder, type ProfileFrame } from "./pprof.ts";
 
@@ -128,12 +128,12 @@ class Frames {
 function toFrame({ functionName, url, lineNumber, columnNumber }: CallFrame): ProfileFrame {
   const name = functionName === "" ? "(anonymous)" : functionName;
   const file = toPath(url);
-  const origin = lineNumber < 0 ? undefined : findSourceMap(file)?.findEntry(lineNumber, Math.max(columnNumber, 0));
+  if (lineNumber < 0) return { name, file, line: 0 };
   // Without an entry it is an empty object.
-  if (origin !== undefined && "originalLine" in origin) {
-    return { name, file: toPath(origin.originalSource), line: origin.originalLine + 1 };
-  }
-  return { name, file, line: Math.max(lineNumber + 1, 0) };
+  const origin: Partial<SourceMapping> = findSourceMap(file)?.findEntry(lineNumber, Math.max(columnNumber, 0)) ?? {};
+  const { originalSource, originalLine } = origin;
+  if (originalSource === undefined || originalLine === undefined) return { name, file, line: lineNumber + 1 };
+  return { name, file: toPath(originalSource), line: originalLine + 1 };
 }
 
 function toPath(url: string): string {
