@@ -19,7 +19,7 @@ interface CallFrame {
 interface CpuNode {
   readonly id: number;
   readonly callFrame: CallFrame;
-  readonly children?: readonly number[];
+  readonly children?: readonly number[] | undefined;
 }
 
 /** A `.cpuprofile`: times in microseconds. */
@@ -27,14 +27,14 @@ export interface CpuProfile {
   readonly nodes: readonly CpuNode[];
   readonly startTime: number;
   readonly endTime: number;
-  readonly samples?: readonly number[];
-  readonly timeDeltas?: readonly number[];
+  readonly samples?: readonly number[] | undefined;
+  readonly timeDeltas?: readonly number[] | undefined;
 }
 
 interface HeapNode {
   readonly callFrame: CallFrame;
   readonly selfSize: number;
-  readonly children?: readonly HeapNode[];
+  readonly children?: readonly HeapNode[] | undefined;
 }
 
 /** A `.heapprofile`. */
