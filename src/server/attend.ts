@@ -18,14 +18,7 @@ import { context as currentContext } from "../core/context.ts";
 import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
-import {
-  containedMethods,
-  containClass,
-  containedOf,
-  containComplete,
-  containLateWrites,
-  exchangeOf,
-} from "./late-methods.ts";
+import { baseMethods, containedMethods, containLateWrites, exchangeOf, type ContainedMethods } from "./late-methods.ts";
 import { abortRequest } from "./refusal.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
@@ -145,13 +138,14 @@ export function attendableRequests(base: RequestClass): RequestClass {
 }
 
 /** What has a place in a response; the methods as loose as they are set. */
-type ResponsePlaces = Omit<AttendedResponse, keyof Methods> & Methods;
+type ResponsePlaces = Omit<AttendedResponse, keyof Methods | keyof ContainedMethods> & Methods & ContainedMethods;
 
-/** The same for responses, which also take late writes. */
+/** The same for responses, which also take late writes: see `late-methods.ts`. */
 export function attendableResponses(base: ResponseClass): ResponseClass {
   // Node makes it with the request and its options.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const Base = base as unknown as new (req: unknown, options: unknown) => ResponsePlaces;
+  const { on, detachSocket: detach } = Base.prototype;
   const Attendable = class extends Base {
     constructor(req: unknown, options: unknown) {
       super(req, options);
@@ -159,11 +153,27 @@ export function attendableResponses(base: ResponseClass): ResponseClass {
       this.on = on;
       this.addListener = on;
       this.detachSocket = detach;
-      this.end = endContained;
+      // Each by name, and here: so V8 makes room for them in the object itself.
+      this.end = containedMethods.end;
+      this.setHeader = containedMethods.setHeader;
+      this.appendHeader = containedMethods.appendHeader;
+      this.removeHeader = containedMethods.removeHeader;
+      this.writeHead = containedMethods.writeHead;
+      this.flushHeaders = containedMethods.flushHeaders;
+      this.addTrailers = containedMethods.addTrailers;
+      this.write = containedMethods.write;
+      this.cork = containedMethods.cork;
+      this.pipe = containedMethods.pipe;
+      this.prependListener = containedMethods.prependListener;
+      this.writeContinue = containedMethods.writeContinue;
+      this.writeEarlyHints = containedMethods.writeEarlyHints;
+      this.setHeaders = containedMethods.setHeaders;
+      this.writeProcessing = containedMethods.writeProcessing;
+      // Not in every version of Node, and frameworks ask whether it is there.
+      if (this.writeInformation !== undefined) this.writeInformation = containedMethods.writeInformation;
     }
   };
-  containClass(Attendable.prototype, Base.prototype);
-  const { on, detachSocket: detach, end: endContained }: Methods = Attendable.prototype;
+  Object.defineProperty(Attendable.prototype, baseMethods, { value: Base.prototype });
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one, with looser types of methods
   return Attendable as unknown as ResponseClass;
 }
@@ -173,6 +183,8 @@ export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
   req[exchangeOf] = exchange;
+  // One of a class that is not ours.
+  if (!(exchangeOf in res)) containLateWrites(res, exchange);
   res[exchangeOf] = exchange;
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
@@ -232,18 +244,10 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
 }
 
 /** From here on whatever is written is late. */
-function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown, callback: unknown): unknown {
-  const exchange = this[exchangeOf];
-  const ofClass = containedOf(this);
-  if (ofClass !== undefined) {
-    const ended: unknown = ofClass.end.call(this, chunk, encoding, callback);
-    exchange?.onWritten();
-    return ended;
-  }
-  const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
-  containComplete(this);
-  exchange?.onWritten();
-  return result;
+function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+  const ended = containedMethods.end.call(this, chunk, encoding, callback);
+  this[exchangeOf]?.onWritten();
+  return ended;
 }
 
 /** Node calls it when the answer is complete and with the kernel. */

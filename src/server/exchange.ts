@@ -16,7 +16,7 @@ import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { letGo, sendWhole } from "./attend.ts";
 import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
-import { containCut, type LateWriteOwner } from "./late-methods.ts";
+import type { LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
@@ -320,7 +320,6 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
       this.#isGone = this.#failure === undefined;
-      containCut(this.res);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }
