@@ -18,6 +18,7 @@ import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
 import type { LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
+import type { SpentSocketOwner } from "./spent-socket.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
@@ -90,7 +91,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, SpentSocketOwner {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -274,6 +275,12 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     const { readTimeout, handlerTimeout, writeTimeout } = this.#core.options;
     const from = this.startedAt;
     return { readBy: from + readTimeout, handleBy: from + handlerTimeout, writeBy: from + writeTimeout };
+  }
+
+  /** Somebody would end the connection behind the answer. It stays, unless it is an upload that nobody wants any more. */
+  hangUp(callee: (...args: never) => unknown): void {
+    this.lateWrites.add("destroy", this.req, callee);
+    if (this.#state !== "over" && this.req.destroyed && !this.req.complete) this.#carrier.close("answered");
   }
 
   onBodyEnd(): void {

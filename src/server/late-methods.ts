@@ -12,7 +12,7 @@
  * sets them for 10 ns.
  *
  * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
- * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
+ * `destroy()` (but see `spent-socket.ts`), and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
  */
 
 import type { EventEmitter } from "node:events";
