@@ -223,7 +223,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
       return;
     }
     // The rest of a body that nobody will read is no reason to keep the connection.
-    if (this.unreadBytes > 0 || status === 408) res.shouldKeepAlive = false;
+    if (this.unreadBytes > 0) res.shouldKeepAlive = false;
     const body = `${message}\n`;
     const headers: OutgoingHttpHeaders = {
       "Content-Type": "text/plain; charset=utf-8",
