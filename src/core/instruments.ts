@@ -26,6 +26,20 @@ export const connectionBounds: readonly number[] = [0.01, 0.02, 0.05, 0.1, 0.2, 
 /** Bounds for the time spent in a queue, in seconds: those of .NET's `http.client.request.time_in_queue`, and 0.1 ms. */
 export const queueBounds: readonly number[] = [0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
+/** Methods of HTTP that may become a label value; the rest could be anything and become `_OTHER` (OpenTelemetry's rule). */
+export const knownMethods: ReadonlySet<string> = new Set([
+  "CONNECT",
+  "DELETE",
+  "GET",
+  "HEAD",
+  "OPTIONS",
+  "PATCH",
+  "POST",
+  "PUT",
+  "QUERY",
+  "TRACE",
+]);
+
 /** The label value that stands for all those beyond the cap of their family. */
 const other = "_OTHER";
 

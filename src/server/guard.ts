@@ -186,7 +186,8 @@ class Guard implements Guarded, AcceptHandler {
     return true;
   }
 
-  onAdmit(socket: Socket): void {
+  onAdmit(socket: Socket, heldMs: number): void {
+    if (heldMs > 0) this.#core.instruments.pendingTime.record(heldMs / 1_000);
     accept(this.#core, socket, { tls: this.#isTls, refusal: undefined });
     this.#emit("connection", socket);
   }
