@@ -16,6 +16,14 @@ function read(registry: Registry, name: string): CollectedFamily {
   return family;
 }
 
+function readDrops(): number {
+  const [names = [], values = []] = readFileSync("/proc/self/net/netstat", "latin1")
+    .split("\n")
+    .filter((line) => line.startsWith("TcpExt:"))
+    .map((line) => line.split(" "));
+  return Number(values[names.indexOf("ListenDrops")]);
+}
+
 test("what the kernel has dropped is told once, however many servers there are, and as long as there is one", async (t) => {
   if (process.platform !== "linux") return t.skip("only Linux tells");
   const registry = new Registry();
@@ -28,15 +36,8 @@ test("what the kernel has dropped is told once, however many servers there are, 
       (sum, sample) => sum + ("value" in sample ? sample.value : NaN),
       0,
     );
-  const told = (): number => {
-    const [names = [], values = []] = readFileSync("/proc/self/net/netstat", "latin1")
-      .split("\n")
-      .filter((line) => line.startsWith("TcpExt:"))
-      .map((line) => line.split(" "));
-    return Number(values[names.indexOf("ListenDrops")]);
-  };
   // Of the whole machine: others may add to it between two readings.
-  const [least, seen, most] = [told(), drops(), told()];
+  const [least, seen, most] = [readDrops(), drops(), readDrops()];
   assert.ok(seen >= least && seen <= most, `${seen} is not between ${least} and ${most}`);
   await first.drain();
   assert.ok(drops() >= most);
