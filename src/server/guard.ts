@@ -31,7 +31,7 @@ import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
 import { beGuardable, refuseListening } from "./guardable.ts";
 import { refuseNodeOptions } from "./node-options.ts";
-import { plugQueue } from "./queue-plug.ts";
+import { QueuePlug } from "./queue-plug.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
 import { takeOverClose, takeOverListen, takeOverClasses, takeOverTimers, type GuardableServer } from "./take-over.ts";
@@ -110,7 +110,7 @@ class Guard implements Guarded, AcceptHandler {
     const listening = takeOverListen(server, options.backlog);
     this.#drain = new Drain(this.#core, {
       isOpen: () => server.listening,
-      plug: () => plugQueue(server, listening),
+      plug: new QueuePlug(server, listening),
       close: takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
     });
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
