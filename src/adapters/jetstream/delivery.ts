@@ -35,9 +35,10 @@ export class JetStreamDelivery implements Delivery {
   readonly #holder: Holder;
   /** A moment at which the lease certainly had its whole length. */
   #leasedAt: number;
-  #state: "held" | "settling" | "settled" | "lost" = "held";
   #isRenewing = false;
   #lost: AbortController | undefined;
+  #isLost = false;
+  #settlement: Promise<Settled> | undefined;
 
   constructor(holder: Holder, taken: Taken, attempt: number, leasedAt: number) {
     this.id = taken.id;
@@ -50,9 +51,18 @@ export class JetStreamDelivery implements Delivery {
     this.#leasedAt = leasedAt;
   }
 
+  /** Of its message in the stream. */
+  get sequence(): number {
+    return this.#taken.sequence;
+  }
+
+  get isSettling(): boolean {
+    return this.#settlement !== undefined;
+  }
+
   get leaseLost(): AbortSignal {
     this.#lost ??= new AbortController();
-    if (this.#state === "lost") this.#lost.abort();
+    if (this.#isLost) this.#lost.abort();
     return this.#lost.signal;
   }
 
@@ -88,9 +98,19 @@ export class JetStreamDelivery implements Delivery {
     });
   }
 
+  /** Resolves once it is put back, or settled if that has begun. */
+  async giveBack(): Promise<void> {
+    await (this.#settlement ?? this.release());
+  }
+
+  loseSignal(): void {
+    this.#isLost = true;
+    this.#lost?.abort();
+  }
+
   /** Asks for more time, or sees that there is none left. Called again and again. */
   tend(): void {
-    if (this.#state !== "held") return;
+    if (this.#settlement !== undefined) return;
     const { leaseMs } = this.#holder.open.settings;
     if (this.#leftMs <= 0) this.#lose();
     else if (!this.#isRenewing && this.#leftMs <= (leaseMs * 2) / 3) void this.#renew(leaseMs / 3);
@@ -114,8 +134,8 @@ export class JetStreamDelivery implements Delivery {
   }
 
   #lose(): void {
-    this.#state = "lost";
-    this.#lost?.abort();
+    this.#settlement = Promise.resolve("lost");
+    this.loseSignal();
     this.#holder.forget(this);
   }
 
@@ -129,20 +149,16 @@ export class JetStreamDelivery implements Delivery {
     if (putBack.size < maxPutBack) putBack.set(this.#taken.sequence, now() + delayMs);
   }
 
-  async #settle(work: (leftMs: number) => Promise<void>): Promise<Settled> {
-    if (this.#state !== "held") return "lost";
+  #settle(work: (leftMs: number) => Promise<void>): Promise<Settled> {
+    if (this.#settlement !== undefined) return Promise.resolve("lost");
     if (this.#leftMs <= 0) {
       this.#lose();
-      return "lost";
+      return Promise.resolve("lost");
     }
-    this.#state = "settling";
-    try {
-      await this.#tryUntilLeaseEnds(work, 50);
-      return "settled";
-    } finally {
-      this.#state = "settled";
-      this.#holder.forget(this);
-    }
+    this.#settlement = this.#tryUntilLeaseEnds(work, 50)
+      .then(() => "settled" as const)
+      .finally(() => this.#holder.forget(this));
+    return this.#settlement;
   }
 
   /** Each step of `work` may be done twice. */

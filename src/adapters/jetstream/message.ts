@@ -96,7 +96,7 @@ export function copyHeaders(taken: Taken, copyId: string): MsgHdrs {
 
 /** As one line of ASCII that fits into a header. */
 export function packFailure({ name, message, stack = "" }: JobFailure): string {
-  const short = { name: name.slice(0, 200), message: message.slice(0, 2_000), stack: stack.slice(0, 4_000) };
+  const short = { name: name.slice(0, 200), message: message.slice(0, 4_000), stack: stack.slice(0, 16_000) };
   return encodeURIComponent(JSON.stringify(short));
 }
 

@@ -2,11 +2,8 @@
 
 import { createInbox, nanos, type Msg, type Subscription } from "@nats-io/transport-node";
 import { now, outside } from "../../core/index.ts";
-import { later, type Link } from "./link.ts";
+import { blipMs, later, type Link } from "./link.ts";
 import { Taken } from "./message.ts";
-
-/** How long the server keeps a request for messages open. Short, since one that a restart swallowed is only missed then. */
-const pullMs = 4_000;
 
 /** Most messages asked for at once, and most jobs on their way into the stream. */
 export const batchSize = 512;
@@ -20,6 +17,13 @@ export interface Lane {
   missing(): Promise<void>;
 }
 
+interface Question {
+  readonly stream: string;
+  readonly consumer: string;
+  /** For how long the server keeps it, if there is nothing. One that a restart swallows is missed soon after. */
+  readonly pullMs: number;
+}
+
 interface Pull {
   readonly subscription: Subscription;
   readonly inbox: string;
@@ -31,15 +35,16 @@ interface Pull {
 /** Asks one durable consumer for as many messages as its lane has room for; one question at a time. */
 export class Puller {
   readonly #link: Link;
-  readonly #subject: string;
+  readonly #question: Question;
   readonly #lane: Lane;
   #pull: Pull | undefined;
   #isPlanned = false;
   #pauseMs = 0;
+  #stopping: Promise<void> = Promise.resolve();
 
-  constructor(link: Link, subject: string, lane: Lane) {
+  constructor(link: Link, question: Question, lane: Lane) {
     this.#link = link;
-    this.#subject = subject;
+    this.#question = question;
     this.#lane = lane;
   }
 
@@ -63,15 +68,35 @@ export class Puller {
   }
 
   /** Resolves when no message will come any more; those on their way still reach the lane. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     const subscription = this.#pull?.subscription;
     this.#pull = undefined;
-    if (subscription?.isClosed() === false) await subscription.drain().catch(() => undefined);
+    if (subscription !== undefined) this.#stopping = this.#end(subscription);
+    return this.#stopping;
   }
 
-  /** A question that nobody has answered is forgotten. */
+  /**
+   * With its subscription ended, a question is void, but still lies with the server. Servers before nats-server#5305
+   * (April 2024) stumble over it when a message is put back while no other question is there: they hold that message back
+   * and hand out another one twice. To be asked about its consumer makes the server clear such questions away.
+   */
+  async #end(subscription: Subscription): Promise<void> {
+    const { stream, consumer } = this.#question;
+    try {
+      if (!subscription.isClosed()) await subscription.drain();
+      await this.#link.call("stopping a taker", blipMs, (_js, jsm) => jsm.consumers.info(stream, consumer));
+    } catch {
+      // Without a connection there is nothing to clear, or nobody to tell.
+    }
+  }
+
+  /** A question that nobody has answered is asked again. */
   check(): void {
-    if (this.#pull !== undefined && this.#pull.askedAt + pullMs + 1_000 < now()) this.#pull.asked = 0;
+    const pull = this.#pull;
+    if (pull !== undefined && pull.asked > 0 && pull.askedAt + this.#question.pullMs + 1_000 < now()) {
+      pull.asked = 0;
+      if (this.#link.isUp) this.#find();
+    }
     this.plan();
   }
 
@@ -90,7 +115,9 @@ export class Puller {
     if (pull === undefined || pull.asked > 0 || batch < 1 || !this.#link.isUp) return;
     pull.asked = batch;
     pull.askedAt = now();
-    this.#link.nc.publish(this.#subject, JSON.stringify({ batch, expires: nanos(pullMs) }), { reply: pull.inbox });
+    const { stream, consumer, pullMs } = this.#question;
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    this.#link.nc.publish(subject, JSON.stringify({ batch, expires: nanos(pullMs) }), { reply: pull.inbox });
   };
 
   #onMessage(pull: Pull, message: Msg): void {
@@ -112,7 +139,10 @@ export class Puller {
       return;
     }
     this.#pauseMs = Math.min(1_000, this.#pauseMs * 2 || 100);
-    if (code === 503 || code === 409)
-      this.#lane.missing().catch((error: unknown) => this.#link.report("taking jobs", error));
+    if (code === 503 || code === 409) this.#find();
+  }
+
+  #find(): void {
+    this.#lane.missing().catch((error: unknown) => this.#link.report("taking jobs", error));
   }
 }

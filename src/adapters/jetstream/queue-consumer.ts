@@ -16,7 +16,8 @@ export class QueueConsumer implements Consumer, Holder {
   readonly #give: (delivery: Delivery) => void;
   readonly #ready: Puller;
   readonly #delayed: Puller;
-  readonly #held = new Set<JetStreamDelivery>();
+  /** By their sequence in the stream. */
+  readonly #held = new Map<number, JetStreamDelivery>();
   readonly #ticking: NodeJS.Timeout;
   #counting = 0;
   #moving = 0;
@@ -35,15 +36,24 @@ export class QueueConsumer implements Consumer, Holder {
     this.open = open;
     this.#concurrency = concurrency;
     this.#give = give;
-    const next = (lane: "ready" | "delayed"): string =>
-      `$JS.API.CONSUMER.MSG.NEXT.${open.names.jobs}.${open.names.consumer(lane)}`;
+    // Shorter than a lease: what a process that stands still has asked for must not bring its jobs back to it.
+    const pullMs = Math.min(4_000, open.settings.leaseMs / 2);
+    const { names } = open;
     const room = (): number => (this.#isPaused ? 0 : concurrency - this.#held.size - this.#counting);
-    this.#ready = new Puller(link, next("ready"), { room, take: (taken) => void this.#take(taken), missing });
-    this.#delayed = new Puller(link, next("delayed"), {
-      room: () => batchSize - this.#moving,
-      take: (taken) => void this.#onDelayed(taken),
-      missing,
-    });
+    this.#ready = new Puller(
+      link,
+      { stream: names.jobs, consumer: names.consumer("ready"), pullMs },
+      { room, take: (taken) => void this.#take(taken), missing },
+    );
+    this.#delayed = new Puller(
+      link,
+      { stream: names.jobs, consumer: names.consumer("delayed"), pullMs },
+      {
+        room: () => batchSize - this.#moving,
+        take: (taken) => void this.#onDelayed(taken),
+        missing,
+      },
+    );
     const tickMs = Math.min(1_000, open.settings.leaseMs / 6);
     this.#ticking = outside(() => setInterval(this.#tick, tickMs).unref());
     link.onReturn.add(this.#start);
@@ -71,12 +81,16 @@ export class QueueConsumer implements Consumer, Holder {
     );
   }
 
-  async releaseAll(): Promise<void> {
-    await Promise.allSettled([...this.#held].map((delivery) => delivery.release()));
+  /** Takes all jobs from their handlers. Resolves once they are put back, or settled where that has begun. */
+  async end(): Promise<void> {
+    const held = [...this.#held.values()];
+    for (const delivery of held) delivery.loseSignal();
+    await this.stop();
+    await Promise.allSettled(held.map((delivery) => delivery.giveBack()));
   }
 
   forget(delivery: JetStreamDelivery): void {
-    this.#held.delete(delivery);
+    if (this.#held.get(delivery.sequence) === delivery) this.#held.delete(delivery.sequence);
     this.#ready.plan();
     this.#endIfIdle();
   }
@@ -88,7 +102,7 @@ export class QueueConsumer implements Consumer, Holder {
 
   readonly #tick = (): void => {
     this.#turnedAt = now();
-    for (const delivery of this.#held) delivery.tend();
+    for (const delivery of this.#held.values()) delivery.tend();
     this.#ready.check();
     this.#delayed.check();
   };
@@ -101,6 +115,8 @@ export class QueueConsumer implements Consumer, Holder {
     const leasedAt = this.#turnedAt;
     const { names, putBack } = this.open;
     putBack.delete(taken.sequence);
+    // A second copy of what is in work here is a slip of the server: see `Puller`.
+    if (this.#held.get(taken.sequence)?.isSettling === false) return;
     const isWanted = (): boolean =>
       !this.#isPaused && !this.#isStopped && this.#held.size + this.#counting < this.#concurrency;
     if (isWanted() && taken.deliveries === 1) {
@@ -112,11 +128,20 @@ export class QueueConsumer implements Consumer, Holder {
     this.#counting -= 1;
     const delivery = new JetStreamDelivery(this, taken, attempt, leasedAt);
     if (isWanted()) this.#hold(delivery);
-    else await delivery.release().catch((error: unknown) => this.link.report("putting a job back", error));
+    else await this.#putBack(delivery);
+  }
+
+  async #putBack(delivery: JetStreamDelivery): Promise<void> {
+    try {
+      if (this.#isPaused || this.#isStopped) await this.#ready.stop();
+      await delivery.release();
+    } catch (error) {
+      this.link.report("putting a job back", error);
+    }
   }
 
   #hold(delivery: JetStreamDelivery): void {
-    this.#held.add(delivery);
+    this.#held.set(delivery.sequence, delivery);
     this.#give(delivery);
   }
 

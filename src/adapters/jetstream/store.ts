@@ -166,13 +166,9 @@ export class JetStreamStore implements Store {
 
   async stop(timeoutMs: number): Promise<void> {
     const endAt = now() + timeoutMs;
-    const giveBack = async (): Promise<void> => {
-      const consumers = [...this.#consumers];
-      await Promise.all(consumers.map((consumer) => consumer.stop()));
-      await Promise.all(consumers.map((consumer) => consumer.releaseAll()));
-    };
+    const ends = Promise.all([...this.#consumers].map((consumer) => consumer.end()));
     // What cannot be given back in time comes back by the end of its lease.
-    await within(giveBack(), timeoutMs, () => new Error("late")).catch(() => undefined);
+    await within(ends, timeoutMs, () => new Error("late")).catch(() => undefined);
     await this.#link.close(Math.max(100, endAt - now()));
   }
 
@@ -188,7 +184,7 @@ export class JetStreamStore implements Store {
   }
 
   async #add(js: JetStreamClient, jsm: JetStreamManager, job: NewJob, timeout: number): Promise<AddedJob> {
-    const names = this.#queues.get(job.queue)?.names ?? new QueueNames(this.#options.prefix, job.queue);
+    const { names } = this.#opened(job.queue);
     const about = headers();
     about.set("Nats-Msg-Id", dedupId(names, job));
     about.set(idHeader, job.id);
