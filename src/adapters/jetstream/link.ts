@@ -91,7 +91,7 @@ export class Link {
 
   async close(limitMs: number): Promise<void> {
     this.#downSince = -Infinity;
-    await within(this.nc.close(), limitMs, () => new Error("late")).catch(() => undefined);
+    if (this.#nc !== undefined) await within(this.#nc.close(), limitMs, () => new Error("late")).catch(() => undefined);
   }
 
   report(doing: string, cause: unknown): void {
