@@ -156,7 +156,8 @@ export class JetStreamDelivery implements Delivery {
       return Promise.resolve("lost");
     }
     this.#settlement = this.#tryUntilLeaseEnds(work, 50)
-      .then(() => "settled" as const)
+      // Confirmed too late: the server takes it from whoever has had the job at some time.
+      .then(() => (this.#leftMs > 0 ? "settled" : "lost"))
       .finally(() => this.#holder.forget(this));
     return this.#settlement;
   }

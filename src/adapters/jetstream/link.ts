@@ -64,6 +64,8 @@ export class Link {
   async open(host: StoreHost): Promise<void> {
     const { servers, connection, callTimeout } = this.#options;
     this.#host = host;
+    // A start that got no further than this is made again.
+    if (this.#nc !== undefined) return;
     const opening = outside(() =>
       connect({
         timeout: callTimeout,

@@ -83,6 +83,10 @@ export class Puller {
   async #end(subscription: Subscription): Promise<void> {
     const { stream, consumer } = this.#question;
     try {
+      if (!this.#link.isUp) {
+        subscription.unsubscribe();
+        return;
+      }
       if (!subscription.isClosed()) await subscription.drain();
       await this.#link.call("stopping a taker", blipMs, (_js, jsm) => jsm.consumers.info(stream, consumer));
     } catch {

@@ -21,7 +21,7 @@ export class QueueConsumer implements Consumer, Holder {
   readonly #ticking: NodeJS.Timeout;
   #counting = 0;
   #moving = 0;
-  /** When the loop last turned: whatever is read now was sent after that. */
+  /** A moment before all that is read now was sent; see `#tick`. */
   #turnedAt = now();
   #isPaused = false;
   #isStopped = false;
@@ -101,7 +101,9 @@ export class QueueConsumer implements Consumer, Holder {
   };
 
   readonly #tick = (): void => {
-    this.#turnedAt = now();
+    const at = now();
+    // Timers come before the reading of what has arrived: after a standstill, that may have lain there for long.
+    outside(() => setImmediate(() => (this.#turnedAt = at)));
     for (const delivery of this.#held.values()) delivery.tend();
     this.#ready.check();
     this.#delayed.check();
@@ -117,6 +119,8 @@ export class QueueConsumer implements Consumer, Holder {
     putBack.delete(taken.sequence);
     // A second copy of what is in work here is a slip of the server: see `Puller`.
     if (this.#held.get(taken.sequence)?.isSettling === false) return;
+    // It has lain in our socket for longer than its lease, and somebody else has it.
+    if (leasedAt + this.open.settings.leaseMs <= now()) return this.#ready.plan();
     const isWanted = (): boolean =>
       !this.#isPaused && !this.#isStopped && this.#held.size + this.#counting < this.#concurrency;
     if (isWanted() && taken.deliveries === 1) {
