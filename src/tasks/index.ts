@@ -17,3 +17,5 @@ export type {
   StoreHealth,
   StoreHost,
 } from "./store.ts";
+export type { SqliteOptions } from "./stores/sqlite-options.ts";
+export { sqlite } from "./stores/sqlite.ts";
