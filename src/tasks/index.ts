@@ -1,6 +1,8 @@
 /** Work that may wait: after the response in this process, or in a queue that outlives it. */
 
 export { StoreFullError, StoreUnavailableError } from "./errors.ts";
+export { memory } from "./stores/memory.ts";
+export type { MemoryOptions } from "./stores/memory-options.ts";
 export type {
   AddedJob,
   Consumer,
