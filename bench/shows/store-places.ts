@@ -3,11 +3,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bullmq } from "sluice/adapters/bullmq";
 import { jetStream } from "sluice/adapters/jetstream";
-import type { Store } from "sluice/tasks";
+import { sqlite, type Store } from "sluice/tasks";
 import { Engine, type EngineName } from "../support/engine.ts";
 
-export const placeNames = ["nats"] as const;
+export const placeNames = ["sqlite", "redis", "postgres", "nats"] as const;
 export type PlaceName = (typeof placeNames)[number];
 
 interface Kind {
@@ -18,6 +19,9 @@ interface Kind {
 }
 
 const kinds: Readonly<Record<PlaceName, Kind>> = {
+  sqlite: { open: (folder) => sqlite({ path: join(folder, "jobs.db") }) },
+  redis: { engine: "redis", open: (url) => bullmq({ url }) },
+  postgres: { engine: "postgres", open: (url) => bullmq({ url }) },
   nats: { engine: "nats", open: (servers) => jetStream({ servers }) },
 };
 
