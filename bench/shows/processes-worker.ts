@@ -13,6 +13,7 @@ let consumer: Consumer | undefined;
 /** By the number in the job: how often it was begun here, and how often that ended with the store's consent. */
 const begun = new Map<number, number>();
 const settled = new Map<number, number>();
+let running = 0;
 let settledCount = 0;
 let lostCount = 0;
 let settledAt = 0;
@@ -25,9 +26,11 @@ async function work(delivery: Delivery): Promise<void> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `processes.ts` has written it
   const { n } = JSON.parse(delivery.body) as { readonly n: number };
   count(begun, n);
+  running += 1;
   if (Number(workMs) > 0) await sleep(Number(workMs));
   const outcome = await delivery.done().catch(() => "unknown");
-  if (outcome === "settled" && !delivery.leaseLost.aborted) {
+  running -= 1;
+  if (outcome === "settled") {
     count(settled, n);
     settledCount += 1;
     settledAt = Date.now();
@@ -54,7 +57,7 @@ await answerParent({
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forMs);
     return {};
   },
-  progress: () => ({ settled: settledCount, lost: lostCount, settledAt }),
+  progress: () => ({ running, settled: settledCount, lost: lostCount, settledAt }),
   begun: () => toFigures(begun),
   settled: () => toFigures(settled),
   async stop() {

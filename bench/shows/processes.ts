@@ -32,7 +32,7 @@ export interface SharingFigures {
   readonly processes: number;
   readonly addedPerSecond: number;
   readonly donePerSecond: number;
-  /** Jobs that nobody has done. */
+  /** Jobs that nobody has begun. */
   readonly lost: number;
   /** Jobs that were begun more than once. */
   readonly begunTwice: number;
@@ -68,23 +68,27 @@ export async function shareQueue(place: Place, size: SharingSize): Promise<Shari
   const startedAt = Date.now();
   await askAll(children, "take", size.concurrency);
   const stalling = stallOneByOne(children, size);
-  const progress = await waitForAll(children, jobs);
+  // A run that was told that its lease is lost may have been the only one: then the queue is empty all the same.
+  const progress = await waitFor(
+    children,
+    async (sum) => sum("settled") >= jobs || (sum("lost") > 0 && (await countLeft(store, queue)) === 0),
+  );
   await stalling;
+  // Whoever stood still has yet to learn what it has lost.
+  const last = await waitFor(children, async (sum) => sum("running") === 0);
   const [begun, settled] = [merge(await askAll(children, "begun")), merge(await askAll(children, "settled"))];
   const shares = progress.map((each) => figure(each, "settled") / jobs);
-  const { ready, delayed, active, dead } = await store.levels(queue);
-  const last = await askAll(children, "progress");
   await askAll(children, "stop");
   return {
     processes,
     addedPerSecond,
     donePerSecond: (jobs * 1_000) / (Math.max(...progress.map((each) => figure(each, "settledAt"))) - startedAt),
-    lost: jobs - settled.size,
+    lost: jobs - begun.size,
     begunTwice: countAbove(begun, 1),
     settledTwice: countAbove(settled, 1),
     leasesLost: last.reduce((sum, each) => sum + figure(each, "lost"), 0),
     shares: [Math.min(...shares), Math.max(...shares)],
-    left: ready + delayed + active + dead,
+    left: await countLeft(store, queue),
   };
 }
 
@@ -99,6 +103,11 @@ async function fill(store: Store, queue: string, jobs: number): Promise<number> 
   return (jobs * 1_000) / (performance.now() - fromMs);
 }
 
+async function countLeft(store: Store, queue: string): Promise<number> {
+  const { ready, delayed, active, dead } = await store.levels(queue);
+  return ready + delayed + active + dead;
+}
+
 function newJob(queue: string, n: number): NewJob {
   const body = JSON.stringify({ n, filler: "x".repeat(180 - String(n).length) });
   return { id: randomUUID(), queue, body, delayMs: 0, priority: 0 };
@@ -111,19 +120,26 @@ function askAll(children: readonly Child[], verb: string, argument = 0): Promise
 /** Two leases each: the first is lost, and there is time for another process to do what was held. */
 async function stallOneByOne(children: readonly Child[], { stalls, leaseMs }: SharingSize): Promise<void> {
   for (let turn = 0; turn < stalls; turn += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one process at a time
+    // oxlint-disable no-await-in-loop -- one process at a time, each in the middle of its work
+    await sleep(500);
     await children[turn % children.length]?.ask("stall", leaseMs * 2);
+    // oxlint-enable no-await-in-loop
   }
 }
 
-async function waitForAll(children: readonly Child[], jobs: number): Promise<Figures[]> {
+/** Resolves to the progress of all, once it `isEnough` or patience is over. */
+async function waitFor(
+  children: readonly Child[],
+  isEnough: (sum: (name: string) => number) => Promise<boolean>,
+): Promise<Figures[]> {
   const untilMs = performance.now() + patienceMs;
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop -- asked again and again
     const progress = await askAll(children, "progress");
-    const done = progress.reduce((sum, each) => sum + figure(each, "settled"), 0);
-    showProgress(`${done} of ${jobs} jobs`);
-    if (done >= jobs || performance.now() > untilMs) return progress;
+    const sum = (name: string): number => progress.reduce((total, each) => total + figure(each, name), 0);
+    showProgress(`${sum("settled")} jobs done`);
+    // oxlint-disable-next-line no-await-in-loop
+    if ((await isEnough(sum)) || performance.now() > untilMs) return progress;
     // oxlint-disable-next-line no-await-in-loop
     await sleep(20);
   }
@@ -137,6 +153,10 @@ function merge(counts: readonly Figures[]): ReadonlyMap<string, number> {
 
 function countAbove(counts: ReadonlyMap<string, number>, most: number): number {
   return [...counts.values()].filter((times) => times > most).length;
+}
+
+function toColumns(shown: Omit<SharingFigures, "shares" | "addedPerSecond" | "donePerSecond">): number[] {
+  return [shown.lost, shown.left, shown.begunTwice, shown.leasesLost, shown.settledTwice];
 }
 
 async function main(): Promise<void> {
@@ -161,6 +181,7 @@ async function main(): Promise<void> {
       "least %",
       "most %",
       "lost",
+      "left",
       "begun twice",
       "leases lost",
       "settled twice",
@@ -179,9 +200,9 @@ async function main(): Promise<void> {
         stalls: Number(values.stalls),
       });
       // oxlint-enable no-await-in-loop
-      const { addedPerSecond, donePerSecond, shares, lost, begunTwice, leasesLost, settledTwice } = shown;
+      const { addedPerSecond, donePerSecond, shares, ...counts } = shown;
       const figures = [processes, addedPerSecond, donePerSecond, ...shares.map((share) => share * 100)];
-      rows.push([name, ...[...figures, lost, begunTwice, leasesLost, settledTwice].map((each) => each.toFixed(0))]);
+      rows.push([name, ...[...figures, ...toColumns(counts)].map((each) => each.toFixed(0))]);
     }
   }
   showProgress("");

@@ -83,11 +83,9 @@ export class Puller {
   async #end(subscription: Subscription): Promise<void> {
     const { stream, consumer } = this.#question;
     try {
-      if (!this.#link.isUp) {
-        subscription.unsubscribe();
-        return;
-      }
-      if (!subscription.isClosed()) await subscription.drain();
+      if (!this.#link.isUp) subscription.unsubscribe();
+      else if (!subscription.isClosed()) await subscription.drain();
+      if (!this.#link.isUp) return;
       await this.#link.call("stopping a taker", blipMs, (_js, jsm) => jsm.consumers.info(stream, consumer));
     } catch {
       // Without a connection there is nothing to clear, or nobody to tell.
