@@ -182,14 +182,8 @@ function encodeName(queue: string): string {
   return queue.replaceAll(/[%:]/g, encodeURIComponent);
 }
 
-/** PostgreSQL takes neither zeros nor lone surrogates into its text. */
-function clean(words: string): string {
-  return words.toWellFormed().replaceAll("\0", "\u{fffd}");
-}
-
 function failureFields({ name, message, stack }: JobFailure): { failedReason: string; stacktrace: string } {
-  const lines = stack === undefined ? [clean(name)] : [clean(name), clean(stack)];
-  return { failedReason: clean(message), stacktrace: JSON.stringify(lines) };
+  return { failedReason: message, stacktrace: JSON.stringify(stack === undefined ? [name] : [name, stack]) };
 }
 
 /** Jobs of other BullMQ programs have a list of stacks only. */

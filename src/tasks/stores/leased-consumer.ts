@@ -32,9 +32,9 @@ export interface JobSource<Job extends ClaimedJob = ClaimedJob> {
   /** Settles when there may be more, or after a few seconds. */
   waitForMore(): Promise<unknown>;
   /** Nobody waits here from now on: whatever comes is to be told to others. */
-  rest(): void;
+  rest?(): void;
   /** The opposite of `rest`. */
-  rouse(): void;
+  rouse?(): void;
   done(job: Job): Promise<Settled>;
   retry(job: Job, delayMs: number, failure: JobFailure): Promise<Settled>;
   dead(job: Job, failure: JobFailure): Promise<Settled>;
@@ -44,7 +44,7 @@ export interface JobSource<Job extends ClaimedJob = ClaimedJob> {
   /** What has to be done now and then for the queue: jobs of dead takers, dead jobs that are too old. */
   maintain(): Promise<void>;
   /** Lets go of what the consumer alone has used. */
-  close(): Promise<void>;
+  close?(): Promise<void>;
 }
 
 /** What a consumer has from its store. */
@@ -117,16 +117,28 @@ class LeasedDelivery<Job extends ClaimedJob> implements Delivery {
   }
 
   retry(delayMs: number, failure: JobFailure): Promise<Settled> {
-    return this.#consumer.settle(this, (job) => this.#consumer.source.retry(job, delayMs, failure));
+    const words = cleanFailure(failure);
+    return this.#consumer.settle(this, (job) => this.#consumer.source.retry(job, delayMs, words));
   }
 
   dead(failure: JobFailure): Promise<Settled> {
-    return this.#consumer.settle(this, (job) => this.#consumer.source.dead(job, failure));
+    const words = cleanFailure(failure);
+    return this.#consumer.settle(this, (job) => this.#consumer.source.dead(job, words));
   }
 
   release(): Promise<Settled> {
     return this.#consumer.settle(this, (job) => this.#consumer.source.release(job));
   }
+}
+
+function clean(words: string): string {
+  return words.toWellFormed().replaceAll("\0", "\u{fffd}");
+}
+
+/** Not every engine takes zeros or lone surrogates into its text; what an error says is made of anything. */
+function cleanFailure({ name, message, stack }: JobFailure): JobFailure {
+  const failure = { name: clean(name), message: clean(message) };
+  return stack === undefined ? failure : { ...failure, stack: clean(stack) };
 }
 
 /** Most jobs asked for at one time. */
@@ -165,14 +177,14 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
   pause(): void {
     if (this.#state !== "taking") return;
     this.#state = "paused";
-    this.source.rest();
+    this.source.rest?.();
     this.#wake();
   }
 
   resume(): void {
     if (this.#state !== "paused") return;
     this.#state = "taking";
-    this.source.rouse();
+    this.source.rouse?.();
     this.#wake();
   }
 
@@ -180,7 +192,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
   async stop(): Promise<void> {
     if (this.#state !== "stopped") {
       this.#state = "stopped";
-      this.source.rest();
+      this.source.rest?.();
       this.#wake();
     }
     await within(this.#looping, this.setup.commandMs).catch(() => {});
@@ -202,7 +214,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
   close(): Promise<void> {
     this.#callOffTick?.();
     this.#held.clear();
-    this.#closing ??= this.source.close();
+    this.#closing ??= this.source.close?.() ?? Promise.resolve();
     return this.#closing;
   }
 
