@@ -4,7 +4,7 @@
  * seconds of the engine's return, and nothing that was acknowledged is lost. Then it is killed for good, and the drain
  * keeps its limits.
  *
- * `node --conditions=sluice-source bench/shows/engine-down.ts [--places redis,postgres,nats] [--down 10000] [--up 3000]`
+ * `node --conditions=sluice-source bench/shows/engine-down.ts [--places redis,postgres,bullmq-postgres,nats] [--down 10000] [--up 3000]`
  */
 
 import { once } from "node:events";

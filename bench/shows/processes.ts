@@ -2,7 +2,7 @@
  * Show: several processes share one queue. Every job is done, and none is done twice, unless a process stood still for
  * longer than its lease: then what it held is done by another, and the process that wakes is told so.
  *
- * `node --conditions=sluice-source bench/shows/processes.ts [--places sqlite,redis,postgres,nats] [--processes 2,4,8]
+ * `node --conditions=sluice-source bench/shows/processes.ts [--places sqlite,redis,postgres,bullmq-postgres,nats] [--processes 2,4,8]
  * [--jobs 20000] [--concurrency 16] [--work 0] [--stalls 0]`
  */
 

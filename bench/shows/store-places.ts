@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bullmq } from "sluice/adapters/bullmq";
 import { jetStream } from "sluice/adapters/jetstream";
+import { pgBoss } from "sluice/adapters/pg-boss";
 import { sqlite, type Store } from "sluice/tasks";
 import { Engine, type EngineName } from "../support/engine.ts";
 
-export const placeNames = ["sqlite", "redis", "postgres", "nats"] as const;
+export const placeNames = ["sqlite", "redis", "postgres", "bullmq-postgres", "nats"] as const;
 export type PlaceName = (typeof placeNames)[number];
 
 interface Kind {
@@ -21,7 +22,8 @@ interface Kind {
 const kinds: Readonly<Record<PlaceName, Kind>> = {
   sqlite: { open: (folder) => sqlite({ path: join(folder, "jobs.db") }) },
   redis: { engine: "redis", open: (url) => bullmq({ url }) },
-  postgres: { engine: "postgres", open: (url) => bullmq({ url }) },
+  postgres: { engine: "postgres", open: (url) => pgBoss({ url }) },
+  "bullmq-postgres": { engine: "postgres", open: (url) => bullmq({ url }) },
   nats: { engine: "nats", open: (servers) => jetStream({ servers }) },
 };
 
