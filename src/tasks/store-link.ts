@@ -81,10 +81,13 @@ export class StoreLink {
     const timer = outside(() => setTimeout(() => reject(this.#explainTimeout(limit)), limit.timeoutMs));
     // The store has a little less, so that its own error, which knows more, comes first.
     const leftMs = (): number => Math.max(1, deadline - now() - Math.min(50, limit.timeoutMs / 10));
-    limit.after.then(() => call(leftMs())).then(resolve, reject);
+    // Whoever was told that it failed must not find it done when the engine comes up at last.
+    let isOver = false;
+    limit.after.then(() => (isOver ? undefined : call(leftMs()).then(resolve, reject))).catch(reject);
     try {
       return await promise;
     } finally {
+      isOver = true;
       clearTimeout(timer);
     }
   }
