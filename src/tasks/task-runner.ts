@@ -27,6 +27,7 @@ import type { TaskOutcome, TaskState } from "./task-kinds.ts";
 import { TaskRun, type RunOwner, type TaskEnd } from "./task-run.ts";
 import type { ResolvedTasksOptions } from "./tasks-options.ts";
 import { noTracing } from "./tracing.ts";
+import { within } from "./within.ts";
 
 /** Longest time for which tasks are started before the loop turns: what came in meanwhile is more urgent. */
 const maxPumpMs = 10;
@@ -136,10 +137,7 @@ export class TaskRunner implements RunOwner {
     if (this.#isIdle()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onIdle = resolve;
-    // It holds the process: a drain is the last thing that there is to wait for.
-    const timer = timeoutMs === Infinity ? undefined : outside(() => setTimeout(resolve, timeoutMs));
-    await promise;
-    clearTimeout(timer);
+    await within(promise, timeoutMs, undefined);
     this.#onIdle = undefined;
   }
 
