@@ -414,3 +414,23 @@ test("a request's deadline is what its owner says now, also for what is started 
   assert.equal(request.remaining(), Infinity);
   assert.equal(request.child({ timeout: "1h" }).remaining() > 3_599_000, true);
 });
+
+test("the values of a context outlive it and pin nothing of it, and a child of theirs ends by itself or in a shutdown", async () => {
+  const key = contextKey<string>("tenant");
+  const owner = { reconsiderDeadline: (before: number): number => before };
+  let values: Context = background;
+
+  await assertCollected(() => {
+    const request = new RequestContexts().create(now() + 60_000, owner, "00-a");
+    values = request.withValue(key, "acme").values();
+    request.end("ERR_CLIENT_GONE");
+    return [new WeakRef(request)];
+  }, "a request whose values are kept");
+
+  assert.deepEqual([values.value(key), values.value(traceparentKey)], ["acme", "00-a"]);
+  assert.deepEqual([values.done, values.deadline], [false, Infinity]);
+  const child = values.child();
+  shutdown();
+  assert.equal(codeOf(child), "ERR_SHUTTING_DOWN");
+  assert.equal(values.done, false);
+});

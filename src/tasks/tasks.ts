@@ -8,7 +8,7 @@
  */
 
 import { now } from "../core/clock.ts";
-import { context, createRoot, traceparentKey, type OwnedContext } from "../core/context.ts";
+import { context, createRoot, traceparentKey, type Context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { OptionError } from "../core/errors.ts";
 import { Lifecycle, type LifecycleState } from "../core/lifecycle.ts";
@@ -202,11 +202,11 @@ export class Tasks implements AsyncDisposable {
   }
 
   /** The values of whoever asks, and none of their limits. */
-  #valuesNow(): OwnedContext {
+  #valuesNow(): Context {
     const { tracing } = this.#options;
     const traceparent = tracing === noTracing ? undefined : tracing.current();
     const current = traceparent === undefined ? context() : context().withValue(traceparentKey, traceparent);
-    return current.detach({ timeout: Infinity });
+    return current.values();
   }
 
   #begin(asked: Asked, start: (run: TaskRun) => void): TaskHandle {
