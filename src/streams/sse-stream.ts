@@ -163,11 +163,11 @@ export class SseStream {
     return this.#backlog.bytes + (this.#state === "closed" ? 0 : this.#res.writableLength);
   }
 
-  /** Done when the stream is over, whatever the reason: whatever feeds it stops by this. */
+  /** Done as soon as nothing more can be sent, whatever the reason: whatever feeds the stream stops by this. */
   get context(): Context {
     if (this.#context === undefined) {
       this.#context = this.#outerContext.child();
-      if (this.#state === "closed") this.#endContext(this.#context);
+      if (this.#state !== "open") this.#endContext();
     }
     return this.#context;
   }
@@ -213,6 +213,7 @@ export class SseStream {
     if (this.#state !== "open") return;
     this.#reason ??= reason;
     this.#state = "ending";
+    this.#endContext();
     if (retryMs !== undefined) this.#farewell = encodeRetry(retryMs);
     if (!this.#isBehind && this.#replay === undefined) this.#res.end(this.#farewell);
   }
@@ -303,9 +304,14 @@ export class SseStream {
     if (!res.headersSent) res.writeHead(200, { ...streamHeaders, ...this.#options.headers });
     this.#write(encodeRetry(retryMs));
     if (this.#outerContext !== background) {
-      this.#contextEnd = this.#outerContext.onDone(() => this.endFor("context"));
+      this.#contextEnd = this.#outerContext.onDone((cause) => this.#onContextEnd(cause));
     }
     this.#lookLater(now());
+  }
+
+  #onContextEnd(cause: unknown): void {
+    if (!isClientGone(cause)) this.endFor("context");
+    else this.onClose();
   }
 
   #write(frame: Buffer): void {
@@ -392,20 +398,26 @@ export class SseStream {
     host.onClosed(this);
     this.#ready?.resolve(false);
     this.#ready = undefined;
-    if (this.#context !== undefined) this.#endContext(this.#context);
+    this.#endContext();
     const { address } = this;
     streamClosed.publish(() => {
       return { kind: "sse", streams: host.name, address, reason, ageMs: now() - this.#openedAt, unsentBytes };
     });
   }
 
-  #endContext(context: OwnedContext): void {
-    const { cause } = this.#outerContext;
-    if (cause !== undefined) context.cancel(cause);
-    else if (this.#reason === "client") context.cancel(new ContextError("ERR_CLIENT_GONE"));
+  /** Nothing more can be sent. */
+  #endContext(): void {
+    const context = this.#context;
+    if (context === undefined || context.done) return;
+    if (this.#reason === "client") context.cancel(new ContextError("ERR_CLIENT_GONE"));
     else if (this.#reason === "drain") context.cancel(new ContextError("ERR_SHUTTING_DOWN"));
-    else context.cancel();
+    else context.cancel(this.#outerContext.cause);
   }
+}
+
+/** Whether a guarded server has noticed before we have. */
+export function isClientGone(cause: unknown): boolean {
+  return cause instanceof ContextError && cause.code === "ERR_CLIENT_GONE";
 }
 
 /** Sent as UTF-8, and read by Node as latin1. */

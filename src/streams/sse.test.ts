@@ -52,6 +52,17 @@ async function serve({ sse = {}, http2 = false, before, ...options }: Setup = {}
   };
 }
 
+/** Sends to a client that does not read until nothing moves any more. */
+async function hold(streams: Streams, stream: SseStream): Promise<void> {
+  for (let looks = 0; looks < 5; looks += 1) {
+    if (streams.stats().bufferedBytes === 0) {
+      stream.send("x".repeat(65_536));
+      looks = 0;
+    }
+    await sleep(5);
+  }
+}
+
 /** Sends until its client is behind. */
 function fall(stream: SseStream, text = "x".repeat(16_384)): number {
   let sent = 0;
@@ -169,10 +180,7 @@ for (const http2 of [false, true]) {
       assert.ok(stream !== undefined);
       channel.add(stream);
       client.pause();
-      while (made.streams.stats().bufferedBytes === 0) {
-        stream.send("x".repeat(65_536));
-        await sleep(0);
-      }
+      await hold(made.streams, stream);
 
       for (let tick = 0; tick < 20_000; tick += 1) channel.send({ event: "price", key: `k${tick % 7}`, data: tick });
       const waiting = stream.bufferedBytes;
@@ -193,10 +201,7 @@ for (const http2 of [false, true]) {
       const [, stream] = made.opened;
       assert.ok(stream !== undefined);
       stuck.pause();
-      while (made.streams.stats().bufferedBytes === 0) {
-        stream.send("x".repeat(65_536));
-        await sleep(0);
-      }
+      await hold(made.streams, stream);
       const from = performance.now();
 
       await until(() => stream.state === "closed");
@@ -365,10 +370,7 @@ test("a drain does not wait longer than its grace for a client that does not rea
   const [stream] = made.opened;
   assert.ok(stream !== undefined);
   client.pause();
-  while (made.streams.stats().bufferedBytes === 0) {
-    stream.send("x".repeat(65_536));
-    await sleep(0);
-  }
+  await hold(made.streams, stream);
 
   const { ended, cut, tookMs } = await made.streams.drain();
 

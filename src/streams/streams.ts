@@ -7,15 +7,14 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { now } from "../core/clock.ts";
-import { DeadlineWheel, WheelTimer } from "../core/deadline-wheel.ts";
+import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { Lifecycle, type LifecycleState } from "../core/lifecycle.ts";
 import { resolveOptions } from "../core/options.ts";
-import { outside } from "../core/outside.ts";
 import { servedOf } from "../core/served.ts";
 import type { DropReason } from "./backlog.ts";
 import { streamOpened, streamRejected } from "./channels.ts";
 import { StreamInstruments, type StreamCloseReason, type StreamRejectReason } from "./instruments.ts";
+import { OpenStreams, type StreamsDrainReport } from "./open-streams.ts";
 import { PerAddress } from "./per-address.ts";
 import { refuseByStatus, refuseToRetry } from "./refuse-stream.ts";
 import { sseOptions, type ResolvedSseOptions, type SseOptions } from "./sse-options.ts";
@@ -40,34 +39,9 @@ export interface StreamsStats {
   readonly gaps: number;
 }
 
-/** How a drain went. */
-export interface StreamsDrainReport {
-  readonly tookMs: number;
-  /** Streams that ended with all that waited for them. */
-  readonly ended: number;
-  /** Streams whose clients did not read in time. */
-  readonly cut: number;
-}
-
-class Alarm extends WheelTimer {
-  readonly #ring: () => void;
-
-  constructor(ring: () => void) {
-    super();
-    this.#ring = ring;
-  }
-
-  onDeadline(): void {
-    this.#ring();
-  }
-}
-
 /** How late a heartbeat may be, in milliseconds. */
 const tickMs = 50;
-/** How many streams are ended before others have their turn. */
-const endedAtOnce = 250;
-
-/** Invariant: `#open` are the streams that are not closed; each is counted under its address. */
+/** Invariant: `#open` has the streams that are not closed; each is counted under its address. */
 export class Streams implements StreamHost, AsyncDisposable {
   readonly name: string;
   /** @internal */
@@ -76,17 +50,17 @@ export class Streams implements StreamHost, AsyncDisposable {
   readonly instruments: StreamInstruments;
   readonly #options: ResolvedStreamsOptions;
   readonly #lifecycle = new Lifecycle();
-  readonly #open = new Set<SseStream>();
+  readonly #open: OpenStreams<SseStream>;
   readonly #perAddress: PerAddress;
-  readonly #followed = new WeakSet<Lifecycle>();
-  readonly #drains = new Set<UnderWay>();
   #report: StreamsDrainReport = { tookMs: 0, ended: 0, cut: 0 };
 
   constructor(options?: StreamsOptions) {
     this.#options = resolveOptions<StreamsOptions, ResolvedStreamsOptions>("Streams", streamsOptions, options);
-    const { name, registry, maxStreams: total, maxStreamsPerAddress: address } = this.#options;
+    const { name, registry, drain, maxStreams: total, maxStreamsPerAddress: address } = this.#options;
     this.name = name;
     this.#perAddress = new PerAddress(address);
+    const end = (stream: SseStream): void => stream.endFor("drain", spread(drain.retry));
+    this.#open = new OpenStreams({ wheel: this.wheel, grace: drain.grace, end });
     this.instruments = new StreamInstruments(registry, "sse", { name, limits: { total, address } });
   }
 
@@ -104,7 +78,6 @@ export class Streams implements StreamHost, AsyncDisposable {
     if (stream.state !== "open") return stream;
     this.#open.add(stream);
     this.#perAddress.enter(address);
-    if (stream.lifecycle !== undefined) this.#follow(stream.lifecycle);
     const { lastEventId } = stream;
     streamOpened.publish(() => ({ kind: "sse", streams: this.name, address, lastEventId }));
     resolved.channel?.add(stream);
@@ -122,7 +95,7 @@ export class Streams implements StreamHost, AsyncDisposable {
    */
   async drain(): Promise<StreamsDrainReport> {
     await this.#lifecycle.drain(async () => {
-      this.#report = await this.#endAll(() => true);
+      this.#report = await this.#open.end(() => true);
       this.instruments[Symbol.dispose]();
     });
     return this.#report;
@@ -155,10 +128,6 @@ export class Streams implements StreamHost, AsyncDisposable {
   onClosed(stream: SseStream): void {
     this.#open.delete(stream);
     this.#perAddress.leave(stream.address);
-    for (const { left, done } of this.#drains) {
-      left.delete(stream);
-      if (left.size === 0) done();
-    }
   }
 
   #findRefusal(res: ServerResponse, address: string | undefined): StreamRejectReason | undefined {
@@ -177,41 +146,6 @@ export class Streams implements StreamHost, AsyncDisposable {
     else refuseByStatus(res);
   }
 
-  /** Ends the streams of a server when it goes away. */
-  #follow(lifecycle: Lifecycle): void {
-    if (this.#followed.has(lifecycle)) return;
-    this.#followed.add(lifecycle);
-    lifecycle.onDrain(() => void this.#endAll((stream) => stream.lifecycle === lifecycle));
-  }
-
-  async #endAll(isMeant: (stream: SseStream) => boolean): Promise<StreamsDrainReport> {
-    const startedAt = now();
-    const { retry, grace } = this.#options.drain;
-    const streams = [...this.#open].filter((stream) => isMeant(stream));
-    const { promise, resolve: done } = Promise.withResolvers<void>();
-    const underWay = { left: new Set(streams), done };
-    const alarm = new Alarm(done);
-    this.#drains.add(underWay);
-    this.wheel.arm(alarm, grace);
-    if (streams.length === 0) done();
-    for (let at = 0; at < streams.length; at += endedAtOnce) {
-      for (const stream of streams.slice(at, at + endedAtOnce)) stream.endFor("drain", spread(retry));
-      // oxlint-disable-next-line no-await-in-loop -- others have their turn in between
-      await nextTurn();
-    }
-    await promise;
-    this.wheel.cancel(alarm);
-    this.#drains.delete(underWay);
-    const cut = [...underWay.left];
-    for (const stream of cut) stream.cut("drain");
-    return Object.freeze({ tookMs: now() - startedAt, ended: streams.length - cut.length, cut: cut.length });
-  }
-}
-
-/** A drain, and the streams that it waits for. */
-interface UnderWay {
-  readonly left: Set<SseStream>;
-  readonly done: () => void;
 }
 
 /** A stream that is not taken. */
@@ -227,12 +161,6 @@ const refusedRetryMs = 10_000;
 /** A time of its own for each client. */
 function spread(longestMs: number): number {
   return longestMs * (0.1 + 0.9 * Math.random());
-}
-
-function nextTurn(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  outside(() => setImmediate(resolve));
-  return promise;
 }
 
 /** Whether nobody is there any more to answer. */
