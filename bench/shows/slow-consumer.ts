@@ -46,8 +46,8 @@ export interface SlowConsumerFigures {
   readonly cpuMicros: number;
 }
 
-/** Events that are sent before the readers are waited for: no more than may wait for one of them. */
-const ahead = 200;
+/** What is sent before the readers are waited for: half of what may wait for one of them. */
+export const aheadBytes = 131_072;
 
 async function crowd(
   server: Child,
@@ -71,6 +71,7 @@ export async function consumeSlowly(
   const rssBefore = figure(await server.ask("memory"), "rssBytes");
   const cpuBefore = figure(await server.ask("report"), "cpuMs");
   await clients.ask("pause", paused);
+  const ahead = Math.ceil(aheadBytes / bytes);
   const from = performance.now();
   for (let sent = 0; sent < events; sent += ahead) {
     const upTo = Math.min(sent + ahead, events);

@@ -24,10 +24,7 @@ koaApp.use((ctx) => {
 
 const honoApp = new Hono<{ Bindings: HttpBindings }>();
 honoApp.get("/events", (c) => {
-  const { incoming, outgoing } = c.env;
-  // Of HTTP/1 here; of HTTP/2 they have the same shape.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  sse(incoming as Parameters<typeof sse>[0], outgoing as Parameters<typeof sse>[1]).send("from Hono");
+  sse(c.env.incoming, c.env.outgoing).send("from Hono");
   return RESPONSE_ALREADY_SENT;
 });
 

@@ -8,9 +8,10 @@ import { SseChannel, Streams, type OverflowPolicy } from "sluice/streams";
 
 const streams = new Streams({ name: "prices", maxStreams: 10_000 });
 const prices = new SseChannel();
+const policies: readonly OverflowPolicy[] = ["disconnect", "drop-oldest", "latest-only"];
 
 const server = createServer({ drain: { grace: "1s" } }, (req, res) => {
-  const overflow = req.url?.slice(1) as OverflowPolicy;
+  const overflow = policies.find((policy) => req.url === `/${policy}`) ?? "disconnect";
   const stream = streams.sse(req, res, { channel: prices, overflow, maxBufferedBytes: "256kb" });
   stream.context.onDone(() => console.log(overflow, "is over:", stream.closeReason));
 });
@@ -18,7 +19,7 @@ await once(server.listen(0, "127.0.0.1"), "listening");
 const address = server.address();
 const port = typeof address === "object" ? (address?.port ?? 0) : 0;
 
-const clients = ["disconnect", "drop-oldest", "latest-only"].map((policy) => {
+const clients = policies.map((policy) => {
   const socket = connect(port, "127.0.0.1").pause();
   socket.write(`GET /${policy} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   return socket;

@@ -128,7 +128,8 @@ async function newestOf({ open }: Made): Promise<{ readonly lastEventId: string 
 
 test("ids of the program's own are what a client resumes by, also beyond ASCII", async () => {
   await using made = await serve();
-  for (const id of ["änderung-1", "änderung-2\r\ndata: forged", "änderung-3"]) made.channel.send({ id, data: id.slice(-1) });
+  for (const id of ["änderung-1", "änderung-2\r\ndata: forged", "änderung-3"])
+    made.channel.send({ id, data: id.slice(-1) });
 
   await using client = await made.open(Buffer.from("änderung-1").toString("latin1"));
   await client.until(() => client.events.length === 2);
@@ -180,9 +181,15 @@ test("a reader that is overtaken while it catches up is told what it has missed"
   const { missed } = JSON.parse(client.data[gap] ?? "{}");
   const seen = client.data.map((data) => Number.parseInt(data, 10));
   assert.ok(gap > 0);
-  assert.deepEqual(seen.slice(0, gap), Array.from({ length: gap }, (_, at) => at));
+  assert.deepEqual(
+    seen.slice(0, gap),
+    Array.from({ length: gap }, (_, at) => at),
+  );
   assert.equal(seen[gap + 1], gap + missed);
-  assert.deepEqual(seen.slice(gap + 1), Array.from({ length: 400 - gap - missed }, (_, at) => gap + missed + at));
+  assert.deepEqual(
+    seen.slice(gap + 1),
+    Array.from({ length: 400 - gap - missed }, (_, at) => gap + missed + at),
+  );
 });
 
 test("an event is made into bytes once, whoever gets it", async () => {

@@ -145,7 +145,6 @@ export class Streams implements StreamHost, AsyncDisposable {
     else if (refusal === "retry") refuseToRetry(res, refusedRetryMs * (1 + 2 * Math.random()));
     else refuseByStatus(res);
   }
-
 }
 
 /** A stream that is not taken. */
