@@ -45,6 +45,15 @@ void answerParent({
     mostRss = Math.max(mostRss, process.memoryUsage.rss());
     return { sent };
   },
+  /** One event to all, and how long the loop was kept from others by it, writing included. */
+  broadcast: async () => {
+    const from = performance.now();
+    channel.send({ data: `${sent} ${text}` });
+    sent += 1;
+    const sendMs = performance.now() - from;
+    await nextTurn();
+    return { sendMs, turnMs: performance.now() - from };
+  },
   report: () => {
     const { active, bufferedBytes, closed, dropped, replayed, gaps } = streams.stats();
     const { user, system } = process.cpuUsage();

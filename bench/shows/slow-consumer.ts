@@ -105,8 +105,16 @@ export async function consumeSlowly(
   };
 }
 
-/** What a client takes to whom nothing is sent, in bytes of the server's resident memory. */
-export async function holdIdle(count: number): Promise<{ readonly bytesEach: number; readonly heapBytesEach: number }> {
+export interface IdleFigures {
+  /** What a client takes to whom nothing is sent, in bytes of the server's resident memory, and of its heap. */
+  readonly bytesEach: number;
+  readonly heapBytesEach: number;
+  /** How long one event to all of them keeps the loop from others, in milliseconds: the median of 9. */
+  readonly broadcastMs: number;
+}
+
+/** Keeps many to whom nothing is sent, and then one event, a few times. */
+export async function holdIdle(count: number): Promise<IdleFigures> {
   await using server = Child.node(new URL("slow-consumer-server.ts", import.meta.url));
   // The first ones compile the code and size the tables.
   const { clients } = await crowd(server, 200);
@@ -115,7 +123,15 @@ export async function holdIdle(count: number): Promise<{ readonly bytesEach: num
   await clients.ask("come", count);
   const after = await server.ask("memory");
   const each = (name: string): number => (figure(after, name) - figure(before, name)) / count;
-  return { bytesEach: each("rssBytes"), heapBytesEach: each("heapBytes") };
+  const turns: number[] = [];
+  for (let sent = 1; sent <= 9; sent += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    turns.push(figure(await server.ask("broadcast"), "turnMs"));
+    // oxlint-disable-next-line no-await-in-loop
+    await clients.ask("reach", sent);
+  }
+  const broadcastMs = turns.toSorted((a, b) => a - b)[4] ?? NaN;
+  return { bytesEach: each("rssBytes"), heapBytesEach: each("heapBytes"), broadcastMs };
 }
 
 export function describeConsumers(size: SlowConsumerSize, shown: SlowConsumerFigures): string {
@@ -137,8 +153,9 @@ if (isMain(import.meta.url)) {
     // oxlint-disable-next-line no-await-in-loop
     print(describeConsumers(size, await consumeSlowly(policy, size)));
   }
-  const { bytesEach, heapBytesEach } = await holdIdle(idle);
+  const { bytesEach, heapBytesEach, broadcastMs } = await holdIdle(idle);
   print(
-    `${idle} idle clients: ${(bytesEach / 1_024).toFixed(1)} KB each, ${(heapBytesEach / 1_024).toFixed(1)} KB of that in the heap`,
+    `${idle} idle clients: ${(bytesEach / 1_024).toFixed(1)} KB each, ${(heapBytesEach / 1_024).toFixed(1)} KB of that in the heap; ` +
+      `one event to all of them keeps the loop for ${broadcastMs.toFixed(0)} ms`,
   );
 }
