@@ -29,6 +29,8 @@ import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange, type RequestEvent } from "./exchange.ts";
 import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
+import { beGuardable, refuseListening } from "./guardable.ts";
+import { refuseNodeOptions } from "./node-options.ts";
 import { plugQueue } from "./queue-plug.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
@@ -57,6 +59,8 @@ const guardedServers = new WeakSet<GuardableServer>();
 
 /** Guards `server`, which must not listen yet. */
 export function guard(server: GuardableServer, options?: ServerOptions): Guarded {
+  beGuardable(server);
+  refuseNodeOptions(options);
   // Two guards would wait for one another's requests.
   if (guardedServers.has(server)) {
     throw new OptionError("guard", "must be called once: createServer() has guarded this server, or another guard().");
@@ -111,6 +115,7 @@ class Guard implements Guarded, AcceptHandler {
     });
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
+    this.#core.lifecycle.onDrain(() => refuseListening(server));
     takeOverClasses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
