@@ -55,6 +55,11 @@ export interface Context {
   child(limits?: ContextLimits): OwnedContext;
   /** A context that keeps the values and outlives this one: only its own timeout and a shutdown end it. */
   detach(limits: { readonly timeout: Duration }): OwnedContext;
+  /**
+   * A context that keeps the values and none of the limits: only a shutdown ends it. For what begins later, and may have
+   * to wait until then; it needs no disposal, and keeps nothing of a request in memory but its values.
+   */
+  values(): Context;
   /** The value of the nearest `withValue` above. */
   value<T>(key: ContextKey<T>): T | undefined;
   /** This context with one value more. It is done when this one is and needs no disposal. */
@@ -93,6 +98,11 @@ abstract class ScopeView implements Context {
 
   abstract get scope(): Scope;
 
+  /** Under which what is detached lives on. */
+  get root(): Scope {
+    return this.scope.root;
+  }
+
   get signal(): AbortSignal {
     return this.scope.signal;
   }
@@ -119,7 +129,11 @@ abstract class ScopeView implements Context {
   }
 
   detach(limits: { readonly timeout: Duration }): OwnedContext {
-    return new ScopedContext(new Scope(this.scope.root, resolveLimits("context.detach", limits)), this.#values);
+    return new ScopedContext(new Scope(this.root, resolveLimits("context.detach", limits)), this.#values);
+  }
+
+  values(): Context {
+    return new ScopedContext(this.root, this.#values);
   }
 
   value<T>(key: ContextKey<T>): T | undefined {
@@ -282,6 +296,10 @@ class ServedContext extends ScopeView implements RequestContext {
 
   get scope(): Scope {
     return (this.#scope ??= this.#makeScope());
+  }
+
+  override get root(): Scope {
+    return backgroundScope;
   }
 
   #makeScope(): RequestScope {
