@@ -115,6 +115,10 @@ export interface IdleFigures {
   readonly reachMs: number;
 }
 
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}
+
 /** Keeps many to whom nothing is sent, and then one event, a few times. */
 export async function holdIdle(count: number): Promise<IdleFigures> {
   await using server = Child.node(new URL("slow-consumer-server.ts", import.meta.url));
@@ -135,7 +139,6 @@ export async function holdIdle(count: number): Promise<IdleFigures> {
     await clients.ask("reach", sent);
     reaches.push(performance.now() - from);
   }
-  const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[4] ?? NaN;
   const bytesEach = each("rssBytes");
   return { bytesEach, heapBytesEach: each("heapBytes"), turnMs: median(turns), reachMs: median(reaches) };
 }
