@@ -14,6 +14,7 @@ export class QueueConsumer implements Consumer, Holder {
   readonly open: OpenQueue;
   readonly #concurrency: number;
   readonly #give: (delivery: Delivery) => void;
+  readonly #ended: () => void;
   readonly #ready: Puller;
   readonly #delayed: Puller;
   /** By their sequence in the stream. */
@@ -29,9 +30,15 @@ export class QueueConsumer implements Consumer, Holder {
   constructor(
     link: Link,
     open: OpenQueue,
-    taking: { concurrency: number; give: (delivery: Delivery) => void; missing: () => Promise<void> },
+    taking: {
+      concurrency: number;
+      give: (delivery: Delivery) => void;
+      missing: () => Promise<void>;
+      ended: () => void;
+    },
   ) {
-    const { concurrency, give, missing } = taking;
+    const { concurrency, give, missing, ended } = taking;
+    this.#ended = ended;
     this.link = link;
     this.open = open;
     this.#concurrency = concurrency;
@@ -110,7 +117,9 @@ export class QueueConsumer implements Consumer, Holder {
   };
 
   #endIfIdle(): void {
-    if (this.#isStopped && this.#held.size === 0) clearInterval(this.#ticking);
+    if (!this.#isStopped || this.#held.size > 0) return;
+    clearInterval(this.#ticking);
+    this.#ended();
   }
 
   async #take(taken: Taken): Promise<void> {
