@@ -283,6 +283,23 @@ test("a job that the server would not take for its size is refused before it is 
   assert.deepEqual(dead?.failure, { name: "Error", message: why.message });
 });
 
+test("a store that stops at the moment at which its server is killed does not take the process with it", async (t) => {
+  const its = await stage(t);
+  if (its === undefined) return;
+  for (let round = 0; round < 20; round += 1) {
+    const store: Store = await its.open();
+    const taker: Taker = await Taker.start(store, "mail", 10);
+
+    await its.engine.kill();
+    const stopping: Promise<void> = taker.consumer.stop();
+    const { tookMs }: { readonly tookMs: number } = await timed(store.stop(2_000));
+    await stopping;
+
+    assert.ok(tookMs < 3_000, `stopped after ${tookMs} ms`);
+    await its.engine.start();
+  }
+});
+
 test("a job that is retried while nobody asks for one brings no second copy of another", async (t) => {
   const its = await stage(t);
   if (its === undefined) return;

@@ -93,7 +93,11 @@ export class Link {
 
   async close(limitMs: number): Promise<void> {
     this.#downSince = -Infinity;
-    if (this.#nc !== undefined) await within(this.#nc.close(), limitMs, () => new Error("late")).catch(() => undefined);
+    if (this.#nc === undefined) return;
+    // A write to a socket that the server has just ended fails a little later, as an event of the socket that nobody would
+    // hear: the client takes its listeners away as it closes, and the process would end (transport-node 3.4.0).
+    await new Promise((resolve) => outside(() => setImmediate(resolve)));
+    await within(this.#nc.close(), limitMs, () => new Error("late")).catch(() => undefined);
   }
 
   report(doing: string, cause: unknown): void {

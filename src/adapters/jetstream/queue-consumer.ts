@@ -26,6 +26,8 @@ export class QueueConsumer implements Consumer, Holder {
   #turnedAt = now();
   #isPaused = false;
   #isStopped = false;
+  /** Stopped, and nothing more is on its way. */
+  #isQuiet = false;
 
   constructor(
     link: Link,
@@ -82,10 +84,10 @@ export class QueueConsumer implements Consumer, Holder {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.link.onReturn.delete(this.#start);
+    const stops = Promise.all([this.#ready.stop(), this.#delayed.stop()]);
+    await within(stops, blipMs, () => new Error("late")).catch(() => undefined);
+    this.#isQuiet = true;
     this.#endIfIdle();
-    await within(Promise.all([this.#ready.stop(), this.#delayed.stop()]), blipMs, () => new Error("late")).catch(
-      () => undefined,
-    );
   }
 
   /** Takes all jobs from their handlers. Resolves once they are put back, or settled where that has begun. */
@@ -117,7 +119,7 @@ export class QueueConsumer implements Consumer, Holder {
   };
 
   #endIfIdle(): void {
-    if (!this.#isStopped || this.#held.size > 0) return;
+    if (!this.#isQuiet || this.#held.size > 0) return;
     clearInterval(this.#ticking);
     this.#ended();
   }
