@@ -128,8 +128,8 @@ export class QueueConsumer implements Consumer, Holder {
     const leasedAt = this.#turnedAt;
     const { names, putBack } = this.open;
     putBack.delete(taken.sequence);
-    // A second copy of what is in work here is a slip of the server: see `Puller`.
-    if (this.#held.get(taken.sequence)?.isSettling === false) return;
+    const before = this.#held.get(taken.sequence);
+    if (before !== undefined && !(await this.#isNeeded(before))) return;
     // It has lain in our socket for longer than its lease, and somebody else has it.
     if (leasedAt + this.open.settings.leaseMs <= now()) return this.#ready.plan();
     const isWanted = (): boolean =>
@@ -144,6 +144,18 @@ export class QueueConsumer implements Consumer, Holder {
     const delivery = new JetStreamDelivery(this, taken, attempt, leasedAt);
     if (isWanted()) this.#hold(delivery);
     else await this.#putBack(delivery);
+  }
+
+  /**
+   * Whether a second copy of what is here is one to take. While the first is in work, it is a slip of the server (see
+   * `Puller`); while the end of the first is on its way, that decides. A server that was killed forgets whom it gave what.
+   */
+  async #isNeeded(before: JetStreamDelivery): Promise<boolean> {
+    if (!before.isSettling) return false;
+    this.#counting += 1;
+    const isGone = await before.isGone();
+    this.#counting -= 1;
+    return !isGone;
   }
 
   async #putBack(delivery: JetStreamDelivery): Promise<void> {
