@@ -4,7 +4,7 @@ export { StoreFullError, StoreUnavailableError } from "./errors.ts";
 export { memory } from "./stores/memory.ts";
 export type { MemoryOptions } from "./stores/memory-options.ts";
 export type { ClaimedJob, Claims, JobSource } from "./stores/leased-consumer.ts";
-export { remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
+export { remoteCaps, remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
 export type {
   AddedJob,
   Consumer,

@@ -35,7 +35,8 @@ export interface JobSource<Job extends ClaimedJob = ClaimedJob> {
   rest?(): void;
   /** The opposite of `rest`. */
   rouse?(): void;
-  done(job: Job): Promise<Settled>;
+  /** One end for each of them; in one go, if the engine can. */
+  done(jobs: readonly Job[]): readonly Promise<Settled>[];
   retry(job: Job, delayMs: number, failure: JobFailure): Promise<Settled>;
   dead(job: Job, failure: JobFailure): Promise<Settled>;
   release(job: Job): Promise<Settled>;
@@ -57,6 +58,12 @@ export interface ConsumerSetup {
   /** As an error of the store. */
   readonly toError: (error: unknown, what: string) => Error;
   readonly onError: (error: Error) => void;
+}
+
+interface Finished<Job> {
+  readonly job: Job;
+  readonly resolve: (settled: Settled) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** How a delivery ends. */
@@ -113,7 +120,7 @@ class LeasedDelivery<Job extends ClaimedJob> implements Delivery {
   }
 
   done(): Promise<Settled> {
-    return this.#consumer.settle(this, (job) => this.#consumer.source.done(job));
+    return this.#consumer.settle(this, (job) => this.#consumer.finish(job));
   }
 
   retry(delayMs: number, failure: JobFailure): Promise<Settled> {
@@ -156,6 +163,11 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
   readonly #take: (delivery: Delivery) => void;
   readonly #held = new Set<LeasedDelivery<Job>>();
   #state: "taking" | "paused" | "stopped" = "taking";
+  /** Done, and not told to the engine yet. */
+  #finished: Finished<Job>[] = [];
+  #isTelling = false;
+  /** How many jobs to ask for: where there is one there may be two, and so on; an empty queue is asked for one. */
+  #appetite = 1;
   #wake: () => void = () => {};
   #waiting: Promise<unknown> | undefined;
   #callOffTick: (() => void) | undefined;
@@ -242,6 +254,32 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
     }
   }
 
+  /** Those that are done while the engine is told of others are told together: one commit for many. */
+  finish(job: Job): Promise<Settled> {
+    const { promise, resolve, reject } = Promise.withResolvers<Settled>();
+    this.#finished.push({ job, resolve, reject });
+    if (!this.#isTelling) void this.#tellFinished();
+    return promise;
+  }
+
+  async #tellFinished(): Promise<void> {
+    this.#isTelling = true;
+    // Handlers that were started together may end together.
+    await Promise.resolve();
+    while (this.#finished.length > 0) {
+      const batch = this.#finished.splice(0, maxClaims);
+      const ends = this.source.done(batch.map(({ job }) => job));
+      for (const [index, { resolve, reject }] of batch.entries()) ends[index]?.then(resolve, reject);
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one batch after the other
+        await within(Promise.allSettled(ends), this.setup.commandMs);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#isTelling = false;
+  }
+
   #closeIfIdle(): void {
     if (this.#state === "stopped" && this.#held.size === 0) this.close().catch(() => {});
   }
@@ -278,15 +316,15 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
 
   /** Resolves to how soon the next delayed job is due, as far as that is known. */
   async #fill(): Promise<number> {
-    // Where there is one job there may be two, and so on: an empty queue is asked for one.
-    for (let size = 1; this.#state === "taking"; size *= 2) {
-      const count = Math.min(size, maxClaims, this.setup.concurrency - this.#held.size);
-      if (count <= 0) return Infinity;
+    while (this.#state === "taking") {
+      const limit = Math.min(this.#appetite, this.setup.concurrency - this.#held.size);
+      if (limit <= 0) return Infinity;
       const untilMs = now() + this.setup.leaseMs;
-      // oxlint-disable-next-line no-await-in-loop -- see above
-      const { jobs, dueInMs = Infinity } = await this.source.claim(count);
+      // oxlint-disable-next-line no-await-in-loop -- one claim after the other
+      const { jobs, dueInMs = Infinity } = await this.source.claim(limit);
       for (const job of jobs) this.#handOut(job, untilMs);
-      if (jobs.length < count) return dueInMs;
+      this.#appetite = jobs.length < limit ? 1 : Math.min(2 * this.#appetite, maxClaims);
+      if (jobs.length < limit) return dueInMs;
     }
     return Infinity;
   }

@@ -54,6 +54,16 @@ export interface RemoteEngine {
   close(): Promise<void>;
 }
 
+/** What an engine with a memory of its own can do, if nothing is said against it. */
+export const remoteCaps: StoreCaps = Object.freeze({
+  delay: true,
+  priority: true,
+  dedup: "until-done",
+  transactions: false,
+  sharedBy: "network",
+  durable: true,
+});
+
 /** @internal For the adapters, and for whoever writes one. */
 export function remoteStore(engine: RemoteEngine): Store {
   return new RemoteStore(engine);
@@ -82,7 +92,7 @@ class RemoteStore implements Store {
     const engine = this.#engine;
     try {
       const connecting = outside(() => engine.connect((error) => this.#report(error, "be reached")));
-      await this.#ask("be reached", connecting);
+      await this.#ask("be reached", connecting, longTimes * engine.commandMs);
     } catch (error) {
       engine.close().catch(() => {});
       throw error;
@@ -228,5 +238,5 @@ class RemoteStore implements Store {
   }
 }
 
-/** A move of many dead jobs may take this many times as long as a command. */
+/** A start, which may have tables to make, and a move of many dead jobs may take so many times as long as a command. */
 const longTimes = 4;
