@@ -33,10 +33,12 @@ export {
   queueBounds,
   Registry,
   type CollectedFamily,
+  type CounterFamily,
   type Family,
   type GaugeFamily,
   type HistogramOptions,
   type HistogramSample,
+  type ObservableFamily,
   type Sample,
 } from "./instruments.ts";
 export { Lifecycle, type LifecycleState } from "./lifecycle.ts";
@@ -60,3 +62,4 @@ export {
   type Size,
 } from "./options.ts";
 export { Semaphore, SemaphoreFullError, type Permit } from "./semaphore.ts";
+export { lifecycleOf, servedBy, servedOf, setLifecycle, type Served } from "./served.ts";

@@ -72,7 +72,8 @@ export type Settled = "settled" | "lost";
  * One job, handed to this process.
  *
  * Exactly one of `done`, `retry`, `dead` and `release` is called. They resolve when the store has it on record, and
- * reject only if the store cannot tell, after its own timeout and tries: then the job will come again.
+ * reject only if the store cannot tell, after its own timeout and tries: then the same one is called again, a few times.
+ * If none succeeds the job will come again when its lease is over, and no longer counts as unsettled here by then.
  */
 export interface Delivery {
   readonly id: string;
@@ -150,9 +151,12 @@ export interface Store {
   /** `memory`, `sqlite`, `bullmq`, `pg-boss`, `jetstream`: the label of its metrics. */
   readonly name: string;
   readonly caps: StoreCaps;
-  /** Connects, and brings its tables up to date. Called once, before all else. */
+  /**
+   * Connects, and brings its tables up to date. Called before all else, and again for as long as it rejects: the engine
+   * may come up later than the process.
+   */
   start(host: StoreHost): Promise<void>;
-  /** Makes the queue known to the engine. Called before the queue's first use in this process. */
+  /** Makes the queue known to the engine. Called before the queue's first use in this process, and again if it rejects. */
   open(queue: string, settings: QueueSettings): Promise<void>;
   /** Resolves when all are durable, in the order given. */
   add(jobs: readonly NewJob[], timeoutMs: number): Promise<readonly AddedJob[]>;
