@@ -461,7 +461,8 @@ class PgBossEngine implements RemoteEngine {
   }
 
   async connect(onError: (error: unknown) => void): Promise<void> {
-    this.boss.on("error", onError);
+    // It is called again while the database is not there.
+    this.boss.removeAllListeners("error").on("error", onError);
     await this.boss.start();
     const [channel] = await this.ask<{ readonly name: string }>(`select ${this.#channel} as name`, []);
     this.#listening = await this.db.listen?.(

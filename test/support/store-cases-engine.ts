@@ -140,4 +140,24 @@ export const engineCases: StoreCases = {
       await assertLevels(store, queue, { ready: 0, active: 0, dead: 0 });
     },
   },
+
+  "a store that could not start because its engine was away starts when it is there": {
+    hasOwnPlace: true,
+    appliesTo: ({ hasEngine }) => hasEngine,
+    async run({ place, job, queue, kind }) {
+      assert.ok(place.refuse !== undefined, "a store with an engine says how to part it from its engine");
+      const back = await place.refuse();
+      const store = place.open();
+      const host = { onError: () => {} };
+      await assert.rejects(store.start(host), { code: "ERR_STORE_UNAVAILABLE" });
+
+      await back();
+      await store.start(host);
+
+      await store.open(queue, { leaseMs: kind.leaseMs, maxDead: 10, deadForMs: 60_000 });
+      const [added] = await store.add([job()], addTimeoutMs);
+      assert.equal(added?.isDuplicate, false);
+      await store.stop(2_000);
+    },
+  },
 };

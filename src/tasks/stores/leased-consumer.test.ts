@@ -87,6 +87,51 @@ test("the end of a job that the engine never takes fails after twice the limit o
   await giveUp(taking);
 });
 
+test("an end that the engine could not take can be told again, as long as the lease lasts", async () => {
+  let isAway = true;
+  const source = engine({
+    done: (jobs) => jobs.map(() => (isAway ? Promise.reject(new Error("refused")) : Promise.resolve("settled"))),
+  });
+  const taking = take(source, { commandMs: 200 });
+  const delivery = await taking.first;
+  await assert.rejects(delivery.done());
+  isAway = false;
+
+  assert.equal(await delivery.done(), "settled");
+
+  assert.equal(await delivery.done(), "lost");
+  await giveUp(taking);
+});
+
+test("a job whose end the engine could not take keeps its place until its lease is over, and no longer", async () => {
+  const left = [job, { id: "2", body: "{}", attempt: 1, priority: 0 }];
+  const source = engine({
+    claim: async (limit) => ({ jobs: left.splice(0, limit) }),
+    retry: () => Promise.reject(new Error("refused")),
+    renew: async () => assert.fail("nothing is left to renew"),
+  });
+  const { promise: second, resolve } = Promise.withResolvers<number>();
+  const setup: ConsumerSetup = {
+    queue: "mail",
+    leaseMs: 900,
+    commandMs: 100,
+    concurrency: 1,
+    toError: () => new Error("failed"),
+    onError: () => {},
+  };
+  const fromMs = performance.now();
+  const consumer = new LeasedConsumer(source, setup, (delivery) => {
+    if (delivery.id === "1") delivery.retry(0, { name: "Error", message: "no" }).catch(() => {});
+    else resolve(performance.now() - fromMs);
+  });
+
+  const tookMs = await second;
+
+  assert.ok(tookMs >= 890 && tookMs < 5_000, `its place was free after ${tookMs} ms`);
+  await consumer.giveUp();
+  await consumer.close();
+});
+
 test("a lease that cannot be renewed is lost when its time is over, and not before", async () => {
   const source = engine({ renew: () => Promise.reject(new Error("connection refused")) });
   const taking = take(source, { leaseMs: 300 });

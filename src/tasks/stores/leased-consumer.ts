@@ -8,7 +8,7 @@
 
 import { now, systemClock } from "../../core/index.ts";
 import type { Consumer, Delivery, JobFailure, Settled } from "../store.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 /** A job as an engine hands it out, with whatever the engine needs to know it again. */
 export interface ClaimedJob {
@@ -77,6 +77,8 @@ class LeasedDelivery<Job extends ClaimedJob> implements Delivery {
   #isLost = false;
   /** Whether it has been said how it ends. */
   isSettling = false;
+  /** Not any more, once the engine could not be told how it ends. */
+  isRenewed = true;
   /** On the monotonic clock. */
   leasedUntilMs: number;
 
@@ -207,7 +209,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
       this.source.rest?.();
       this.#wake();
     }
-    await within(this.#looping, this.setup.commandMs).catch(() => {});
+    await inTime(this.#looping, this.setup.commandMs).catch(() => {});
     this.#closeIfIdle();
   }
 
@@ -230,28 +232,40 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
     return this.#closing;
   }
 
-  /** Tries for twice the time of a command: a short absence of the engine is not worth a second run of the job. */
   async settle(delivery: LeasedDelivery<Job>, end: End<Job>): Promise<Settled> {
     if (delivery.isSettling) return "lost";
     delivery.isSettling = true;
-    const untilMs = now() + 2 * this.setup.commandMs;
     try {
-      for (;;) {
-        const leftMs = untilMs - now();
-        try {
-          // oxlint-disable-next-line no-await-in-loop -- try after try
-          return await within(end(delivery.job), leftMs);
-        } catch (error) {
-          if (untilMs - now() < failureMs) throw this.setup.toError(error, "take the end of a job");
-        }
-        // oxlint-disable-next-line no-await-in-loop -- see above
-        await sleep(failureMs);
-      }
-    } finally {
-      this.#held.delete(delivery);
-      this.#wake();
-      this.#closeIfIdle();
+      const settled = await this.#persist(() => end(delivery.job));
+      this.#letGo(delivery);
+      return settled;
+    } catch (error) {
+      // It may be said again. If it is not, the job goes to somebody else when its lease is over.
+      delivery.isSettling = false;
+      delivery.isRenewed = false;
+      throw this.setup.toError(error, "take the end of a job");
     }
+  }
+
+  /** Tries for twice the time of a command: a short absence of the engine is not worth a second run of the job. */
+  async #persist(ask: () => Promise<Settled>): Promise<Settled> {
+    const untilMs = now() + 2 * this.setup.commandMs;
+    for (;;) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- try after try
+        return await inTime(ask(), untilMs - now());
+      } catch (error) {
+        if (untilMs - now() < failureMs) throw error;
+      }
+      // oxlint-disable-next-line no-await-in-loop -- see above
+      await sleep(failureMs);
+    }
+  }
+
+  #letGo(delivery: LeasedDelivery<Job>): void {
+    this.#held.delete(delivery);
+    this.#wake();
+    this.#closeIfIdle();
   }
 
   /** Those that are done while the engine is told of others are told together: one commit for many. */
@@ -272,7 +286,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
       for (const [index, { resolve, reject }] of batch.entries()) ends[index]?.then(resolve, reject);
       try {
         // oxlint-disable-next-line no-await-in-loop -- one batch after the other
-        await within(Promise.allSettled(ends), this.setup.commandMs);
+        await inTime(Promise.allSettled(ends), this.setup.commandMs);
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
@@ -347,7 +361,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
     const { commandMs } = this.setup;
     try {
       await this.#renew();
-      if (this.#state !== "stopped") await within(this.source.maintain(), commandMs);
+      if (this.#state !== "stopped") await inTime(this.source.maintain(), commandMs);
     } catch (error) {
       this.#report(error, "renew leases");
     }
@@ -356,12 +370,16 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
 
   async #renew(): Promise<void> {
     const open = [...this.#held].filter(({ isSettling }) => !isSettling);
-    for (const delivery of open) if (delivery.leasedUntilMs < now()) delivery.lose();
-    if (open.length === 0) return;
+    for (const delivery of open.filter(({ leasedUntilMs }) => leasedUntilMs < now())) {
+      delivery.lose();
+      if (!delivery.isRenewed) this.#letGo(delivery);
+    }
+    const renewable = open.filter(({ isRenewed }) => isRenewed);
+    if (renewable.length === 0) return;
     const untilMs = now() + this.setup.leaseMs;
-    const renewing = this.source.renew(open.map(({ job }) => job));
-    const lost = new Set(await within(renewing, this.setup.commandMs));
-    for (const delivery of open) {
+    const renewing = this.source.renew(renewable.map(({ job }) => job));
+    const lost = new Set(await inTime(renewing, this.setup.commandMs));
+    for (const delivery of renewable) {
       if (!lost.has(delivery.id)) delivery.leasedUntilMs = untilMs;
       else if (!delivery.isSettling) delivery.lose();
     }

@@ -22,7 +22,7 @@ import type {
   StoreHost,
 } from "../store.ts";
 import { LeasedConsumer, type ClaimedJob, type ConsumerSetup, type JobSource } from "./leased-consumer.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 /** One queue of an engine. Calls reject with whatever the engine's client rejects with. */
 export interface RemoteQueue {
@@ -92,7 +92,7 @@ class RemoteStore implements Store {
     const engine = this.#engine;
     try {
       const connecting = outside(() => engine.connect((error) => this.#report(error, "be reached")));
-      await this.#ask("be reached", connecting, longTimes * engine.commandMs);
+      await this.#ask("be reached", connecting, startTimes * engine.commandMs);
     } catch (error) {
       engine.close().catch(() => {});
       throw error;
@@ -196,7 +196,7 @@ class RemoteStore implements Store {
     this.#isRunning = false;
     const untilMs = now() + timeoutMs;
     const consumers = [...this.#consumers];
-    const bounded = (work: Promise<unknown>): Promise<unknown> => within(work, untilMs - now()).catch(() => {});
+    const bounded = (work: Promise<unknown>): Promise<unknown> => inTime(work, untilMs - now()).catch(() => {});
     await bounded(Promise.all(consumers.map((consumer) => consumer.giveUp())));
     await bounded(Promise.allSettled(consumers.map((consumer) => consumer.close())));
     await bounded(this.#engine.close());
@@ -206,7 +206,7 @@ class RemoteStore implements Store {
 
   async #ask<Value>(what: string, asking: Promise<Value>, timeoutMs: number = this.#engine.commandMs): Promise<Value> {
     try {
-      return await within(asking, timeoutMs);
+      return await inTime(asking, timeoutMs);
     } catch (error) {
       throw this.#toError(error, what);
     }
@@ -238,5 +238,7 @@ class RemoteStore implements Store {
   }
 }
 
-/** A start, which may have tables to make, and a move of many dead jobs may take so many times as long as a command. */
+/** A start, which may have tables to make, may take so many times as long as a command. */
+const startTimes = 2;
+/** So may a move of many dead jobs. */
 const longTimes = 4;
