@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Stage, StoreCases } from "./store-contract.ts";
+import type { Stage, StoreCases, StoreKind } from "./store-contract.ts";
 import { addTimeoutMs, quietMs, recoveryMs } from "./store-limits.ts";
 import { assertLevels } from "./store-takers.ts";
 
@@ -15,6 +15,9 @@ async function silence({ place }: Stage): Promise<() => Promise<void>> {
 
 /** A store may take this much longer than its limit before it settles: an event loop under test is a busy one. */
 const lateMs = 1_000;
+
+/** An engine that is reached over connections, which can break. */
+const isElsewhere = ({ hasEngine, caps }: StoreKind): boolean => hasEngine && caps.sharedBy === "network";
 
 /** Waits for `settling`, and resolves to how many milliseconds it took. */
 async function timeOf(settling: Promise<unknown>): Promise<number> {
@@ -110,7 +113,7 @@ export const engineCases: StoreCases = {
     hasOwnPlace: true,
     // Longer than the engine is away.
     settings: { leaseMs: 20_000 },
-    appliesTo: ({ hasEngine }) => hasEngine,
+    appliesTo: isElsewhere,
     async run({ store, place, job, add, take, queue }) {
       const id = await add();
       const taker = await take();
@@ -143,7 +146,7 @@ export const engineCases: StoreCases = {
 
   "a store that could not start because its engine was away starts when it is there": {
     hasOwnPlace: true,
-    appliesTo: ({ hasEngine }) => hasEngine,
+    appliesTo: isElsewhere,
     async run({ place, job, queue, kind }) {
       assert.ok(place.refuse !== undefined, "a store with an engine says how to part it from its engine");
       const back = await place.refuse();
