@@ -17,6 +17,7 @@ import {
   shutdown,
   traceparentKey,
   type Context,
+  type RequestContext,
 } from "./context.ts";
 import { now } from "./clock.ts";
 
@@ -414,6 +415,33 @@ test("a request's deadline is what its owner says now, also for what is started 
   assert.equal(request.remaining(), Infinity);
   assert.equal(request.child({ timeout: "1h" }).remaining() > 3_599_000, true);
 });
+
+const stubborn = { reconsiderDeadline: (passed: number): number => passed };
+
+test("what has happened to a request's context before anybody looked at it is what it says when asked", () => {
+  const contexts = new RequestContexts();
+  const make = (): RequestContext => contexts.create(Infinity, stubborn, undefined);
+  const [ended, endedWithAll, released, releasedAfterwards, putOff] = [make(), make(), make(), make(), make()];
+  ended.end("ERR_CLIENT_GONE");
+  putOff.putOff(now() + 1_000);
+  released.release();
+  contexts.endAll("ERR_SHUTTING_DOWN");
+  releasedAfterwards.release();
+  const causes = [ended, endedWithAll, released, releasedAfterwards].map(({ cause }) =>
+    cause instanceof ContextError ? cause.code : cause,
+  );
+  assert.deepEqual(causes, ["ERR_CLIENT_GONE", "ERR_SHUTTING_DOWN", undefined, "ERR_SHUTTING_DOWN"]);
+  assert.equal(make().done, false);
+  assert.equal(putOff.deadline < Infinity, true);
+});
+
+test("what is detached from a released request that nobody had looked at still ends at a shutdown", () => {
+  const request = new RequestContexts().create(Infinity, stubborn, undefined);
+  request.release();
+  using detached = request.detach({ timeout: "1m" });
+  shutdown();
+  assert.equal(detached.done, true);
+  assert.equal(request.done, false);
 
 test("the values of a context outlive it and pin nothing of it, and a child of theirs ends by itself or in a shutdown", async () => {
   const key = contextKey<string>("tenant");

@@ -89,42 +89,42 @@ interface ValueNode {
 }
 
 /** A scope seen with values. Several contexts may share a scope; `withValue` costs no place in the tree. */
-class ScopedContext implements OwnedContext {
-  readonly #scope: Scope;
+abstract class ScopeView implements Context {
   readonly #values: ValueNode | undefined;
 
-  constructor(scope: Scope, values: ValueNode | undefined) {
-    this.#scope = scope;
+  constructor(values: ValueNode | undefined) {
     this.#values = values;
   }
 
+  abstract get scope(): Scope;
+
   get signal(): AbortSignal {
-    return this.#scope.signal;
+    return this.scope.signal;
   }
 
   get deadline(): number {
-    return this.#scope.deadline;
+    return this.scope.deadline;
   }
 
   get done(): boolean {
-    return this.#scope.done;
+    return this.scope.done;
   }
 
   get cause(): unknown {
-    return this.#scope.cause;
+    return this.scope.cause;
   }
 
   remaining(): number {
-    const { deadline } = this.#scope;
+    const { deadline } = this.scope;
     return deadline === Infinity ? Infinity : Math.max(0, deadline - now());
   }
 
   child(limits?: ContextLimits): OwnedContext {
-    return new ScopedContext(new Scope(this.#scope, resolveLimits("context.child", limits)), this.#values);
+    return new ScopedContext(new Scope(this.scope, resolveLimits("context.child", limits)), this.#values);
   }
 
   detach(limits: { readonly timeout: Duration }): OwnedContext {
-    return new ScopedContext(new Scope(this.#scope.root, resolveLimits("context.detach", limits)), this.#values);
+    return new ScopedContext(new Scope(this.scope.root, resolveLimits("context.detach", limits)), this.#values);
   }
 
   values(): Context {
@@ -141,7 +141,7 @@ class ScopedContext implements OwnedContext {
   }
 
   withValue<T>(key: ContextKey<T>, value: T): Context {
-    return new ScopedContext(this.#scope, { key, value, next: this.#values });
+    return new ScopedContext(this.scope, { key, value, next: this.#values });
   }
 
   run<T, Args extends readonly unknown[]>(fn: (...args: Args) => T, ...args: Args): T {
@@ -149,15 +149,24 @@ class ScopedContext implements OwnedContext {
   }
 
   onDone(fn: (cause: unknown) => void): Disposable {
-    return this.#scope.onDone(fn);
+    return this.scope.onDone(fn);
+  }
+}
+
+class ScopedContext extends ScopeView implements OwnedContext {
+  readonly scope: Scope;
+
+  constructor(scope: Scope, values: ValueNode | undefined) {
+    super(values);
+    this.scope = scope;
   }
 
   cancel(cause?: unknown): void {
-    this.#scope.end("ERR_CANCELLED", cause);
+    this.scope.end("ERR_CANCELLED", cause);
   }
 
   [Symbol.dispose](): void {
-    this.#scope.end("ERR_CANCELLED", undefined);
+    this.scope.end("ERR_CANCELLED", undefined);
   }
 }
 
@@ -249,20 +258,59 @@ class RequestScope extends Scope {
   }
 }
 
-class ServedContext extends ScopedContext implements RequestContext {
-  readonly #requestScope: RequestScope;
+/** What the contexts of one server's requests have in common. */
+interface Serving {
+  readonly scope: Scope;
+  /** How often all of them were ended, and by what the last time. */
+  ends: number;
+  endedBy: ContextCode;
+}
 
-  constructor(scope: RequestScope, values: ValueNode | undefined) {
-    super(scope, values);
-    this.#requestScope = scope;
+/**
+ * A context whose scope is made when somebody looks: most handlers never do.
+ *
+ * Invariant: until `#scope` is there, `#deadline`, `#ending` and `#isReleased` say what has happened to it, and so does
+ * `#born` against the ends of all.
+ */
+class ServedContext extends ScopeView implements RequestContext {
+  readonly #serving: Serving;
+  readonly #owner: RequestOwner;
+  readonly #born: number;
+  #scope: RequestScope | undefined;
+  #deadline: number;
+  #ending: ContextCode | undefined;
+  #isReleased = false;
+
+  constructor(serving: Serving, deadline: number, owner: RequestOwner, values: ValueNode | undefined) {
+    super(values);
+    this.#serving = serving;
+    this.#owner = owner;
+    this.#born = serving.ends;
+    this.#deadline = deadline;
+  }
+
+  get scope(): Scope {
+    return (this.#scope ??= this.#makeScope());
+  }
+
+  #makeScope(): RequestScope {
+    const serving = this.#serving;
+    // Nothing above reaches a released one any more.
+    const scope = new RequestScope(this.#isReleased ? backgroundScope : serving.scope, this.#deadline, this.#owner);
+    const ending = this.#ending ?? (this.#isReleased ? undefined : this.#endedWithAll());
+    if (ending !== undefined) scope.end(ending, undefined);
+    if (this.#isReleased) scope.release();
+    return scope;
   }
 
   end(code: ContextCode): void {
-    this.#requestScope.end(code, undefined);
+    this.#ending ??= this.#endedWithAll() ?? code;
+    this.#scope?.end(code, undefined);
   }
 
   putOff(deadline: number): void {
-    this.#requestScope.putOff(deadline);
+    if (this.#scope === undefined) this.#deadline = deadline;
+    else this.#scope.putOff(deadline);
   }
 
   enter(): void {
@@ -270,23 +318,32 @@ class ServedContext extends ScopedContext implements RequestContext {
   }
 
   release(): void {
-    this.#requestScope.release();
+    if (this.#isReleased) return;
+    this.#ending ??= this.#endedWithAll();
+    this.#isReleased = true;
+    this.#scope?.release();
+  }
+
+  #endedWithAll(): ContextCode | undefined {
+    return this.#serving.ends === this.#born ? undefined : this.#serving.endedBy;
   }
 }
 
 /** All requests of one server: what ends them together. Contexts detached from a request are not among them. */
 export class RequestContexts {
-  readonly #scope = new Scope(backgroundScope, noLimits);
+  readonly #serving: Serving = { scope: new Scope(backgroundScope, noLimits), ends: 0, endedBy: "ERR_CANCELLED" };
 
   /** A context for one request, done at `deadline` unless `owner` puts it off. */
   create(deadline: number, owner: RequestOwner, traceparent: string | undefined): RequestContext {
     const values = traceparent === undefined ? undefined : { key: traceparentKey, value: traceparent, next: undefined };
-    return new ServedContext(new RequestScope(this.#scope, deadline, owner), values);
+    return new ServedContext(this.#serving, deadline, owner, values);
   }
 
   /** Ends all that are not released; further ones can be made. */
   endAll(code: ContextCode): void {
-    this.#scope.endChildren(code, undefined);
+    this.#serving.ends += 1;
+    this.#serving.endedBy = code;
+    this.#serving.scope.endChildren(code, undefined);
   }
 }
 

@@ -316,10 +316,10 @@ test("it tells how long the oldest waits", () => {
   assert.equal(gate.admission.oldestWaitMs, 0);
   const { ticket } = gate.enter("holder");
   gate.enter("a");
-  gate.clock.pass(30);
+  gate.clock.pass(25);
   gate.enter("b");
   gate.clock.pass(12);
-  assert.equal(gate.admission.oldestWaitMs, 42);
+  assert.equal(gate.admission.oldestWaitMs, 37);
   gate.admission.leave(ticket);
   assert.equal(gate.admission.oldestWaitMs, 12);
 });

@@ -62,8 +62,8 @@ export interface AdmissionParts {
   readonly random?: () => number;
 }
 
-/** A request is in time for a twentieth of the longest wait: 50 ms of a second. */
-const patienceShare = 1 / 20;
+/** A request is in time for a twenty-fifth of the longest wait: 40 ms of a second. */
+const patienceShare = 1 / 25;
 
 /** Most that one request's end lets in before the event loop gets its turn: handlers may run to their end at once. */
 const mostAtOnce = 32;

@@ -53,8 +53,6 @@ export function takeOverClasses(server: GuardableServer): void {
     // It is under the symbol for that.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     const made = attendable.get(base) ?? make(base as never);
-    // Loggers and adapters ask for it.
-    Object.defineProperty(made, "name", { value: base.name, configurable: true });
     attendable.set(base, made);
     Reflect.set(server, key, made);
   }

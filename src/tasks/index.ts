@@ -32,6 +32,8 @@ export type {
 export type { QueueStats } from "./queue-stats.ts";
 export type { ReportContext, Reporter } from "./reporter.ts";
 export type { ResponseLike } from "./response-end.ts";
+export type { ClaimedJob, Claims, JobSource } from "./stores/leased-consumer.ts";
+export { remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
 export type {
   AddedJob,
   Consumer,
@@ -58,3 +60,5 @@ export { Tasks, type DrainReport } from "./tasks.ts";
 export type { TasksDrainOptions, TasksOptions } from "./tasks-options.ts";
 export type { TaskKindStats, TasksStats } from "./tasks-stats.ts";
 export type { TracedAttempt, TracedWork, Tracing } from "./tracing.ts";
+export type { SqliteOptions } from "./stores/sqlite-options.ts";
+export { sqlite } from "./stores/sqlite.ts";
