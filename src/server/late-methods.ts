@@ -16,10 +16,10 @@
  */
 
 import type { EventEmitter } from "node:events";
+import { servedBy as exchangeOf } from "../core/served.ts";
 import type { LateRequest, LateWrites } from "./late-writes.ts";
 
-/** Where a response keeps the request-answer that it belongs to. */
-export const exchangeOf: unique symbol = Symbol("sluice.exchange");
+export { exchangeOf };
 
 /** On the prototype of a class whose responses have the methods below: what its base has. Saves a search for that. */
 export const baseMethods: unique symbol = Symbol("sluice.base");
