@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bodyOf } from "../../test/support/hand-store.ts";
 import { makeQueue, settlementOf, until } from "../../test/support/queue-bench.ts";
-import { createContext, Registry, traceparentKey } from "../core/index.ts";
+import { createContext, Registry, shutdown, traceparentKey } from "../core/index.ts";
 import { memory, Permanent, requestIdKey, RetryAfter, Tasks } from "./index.ts";
 
 test("a job that was added is what the handler gets, with its trace and its request", async (t) => {
@@ -300,4 +300,17 @@ test("on the store in memory: attempts, dead letters, redrive and discard", asyn
   await until(() => done.length === 2, "two were done");
   assert.deepEqual(new Set(done), new Set([2, 3]));
   assert.equal((await queue.levels()).dead, 0);
+});
+
+test("a shutdown of all contexts gives back what runs, and jobs that come later run as ever", async (t) => {
+  const bench = await makeQueue(t, ({ data, signal }) =>
+    data === "long" ? sleep(60_000, undefined, { signal }) : undefined,
+  );
+  const id = bench.store.deliver({ body: bodyOf("long") });
+  await until(() => bench.queue.stats().running === 1, "it runs");
+
+  shutdown();
+
+  assert.equal((await settlementOf(bench, id)).how, "release");
+  assert.equal((await settlementOf(bench, bench.store.deliver())).how, "done");
 });

@@ -4,7 +4,8 @@
  * Every process plans every schedule, and adds the next job a little ahead of its time, delayed until then, with an id
  * made of the schedule and the time: the store keeps one of them. Added only when its time has come, it could be done by
  * the time a process with a slower clock adds it, and be done twice. A store that knows no delay gets it at its time; its
- * ids must then be remembered for longer than clocks differ. What falls into a time when no process ran is left out.
+ * ids must then be remembered for longer than clocks differ. What falls into a time when no process ran, or into the first
+ * second of the first one, is left out.
  */
 
 import { Cron } from "croner";
@@ -14,6 +15,8 @@ import { jobIdOf } from "./job-id.ts";
 
 /** Adds ahead by this, as far as the store knows a delay. */
 const aheadMs = 60_000;
+/** A time that is nearer than this when a process begins is left to the others: their job may be done before ours is added. */
+const leadMs = 1_000;
 /** A tick that could not be added is tried again, as long as it is not older than this. */
 const retryMs = 1_000;
 /** `setTimeout` cannot wait for longer than 2 ** 31 - 1 ms. */
@@ -52,7 +55,7 @@ export class Schedule implements Disposable {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new OptionError("Queue.schedule", `must be a cron pattern such as "0 3 * * *"; ${reason}`);
     }
-    this.#planAfter(Date.now());
+    this.#planAfter(Date.now() + leadMs);
   }
 
   /** The next time; `undefined` if there is none any more. */

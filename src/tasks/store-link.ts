@@ -86,7 +86,9 @@ export class StoreLink {
     let isOver = false;
     limit.after.then(() => (isOver ? undefined : call(leftMs()).then(resolve, reject))).catch(reject);
     try {
-      return await promise;
+      const answer = await promise;
+      this.#lastError = undefined;
+      return answer;
     } finally {
       isOver = true;
       clearTimeout(timer);

@@ -124,7 +124,7 @@ export class TaskRunner implements RunOwner {
 
   /** It was not asked for in a way that can be understood. */
   refuseMisuse(run: TaskRun, error: unknown): void {
-    this.#end(run, "rejected", error);
+    if (run.state === "waiting") this.#end(run, "rejected", error);
   }
 
   cancel(run: TaskRun, reason: unknown): void {

@@ -344,20 +344,22 @@ test("misuse does not throw: it is a rejected task, and is reported", async (t) 
   const { tasks, reports } = makeTasks(t);
   // What only JavaScript can do.
   const run = tasks.run.bind(tasks) as (...args: unknown[]) => ReturnType<Tasks["run"]>;
+  const after = tasks.after.bind(tasks) as (...args: unknown[]) => ReturnType<Tasks["run"]>;
 
   const ends = await Promise.all([
     run("misspelt", { timeuot: "3s" }, () => {}).done,
     run("zero", { timeout: 0 }, () => {}).done,
     run("no function", {}, undefined).done,
     run(undefined, {}, () => {}).done,
+    after(undefined, "no response", {}, () => {}).done,
   ]);
 
   assert.deepEqual(
     ends.map(({ outcome }) => outcome),
-    ["rejected", "rejected", "rejected", "rejected"],
+    ["rejected", "rejected", "rejected", "rejected", "rejected"],
   );
   assert.match(String(ends[0]?.error), /Task.timeuot is not an option; did you mean timeout\?/);
-  assert.equal(reports.length, 4);
+  assert.equal(reports.length, 5);
 });
 
 test("a flood of one failure is reported a few times a minute, and what reports may throw", async (t) => {

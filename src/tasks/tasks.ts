@@ -8,7 +8,7 @@
  */
 
 import { now } from "../core/clock.ts";
-import { context, createRoot, traceparentKey, type Context } from "../core/context.ts";
+import { background, context, traceparentKey, type Context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
 import { OptionError } from "../core/errors.ts";
 import { Lifecycle, type LifecycleState } from "../core/lifecycle.ts";
@@ -95,7 +95,7 @@ export class Tasks implements AsyncDisposable {
       options: this.#options,
       link: new StoreLink(store, this.#reports),
       reports: this.#reports,
-      root: createRoot(),
+      root: background,
       wheel: new DeadlineWheel(),
     };
   }
@@ -233,7 +233,14 @@ export class Tasks implements AsyncDisposable {
     this.#runner.add(run);
     if (misuse !== undefined) this.#runner.refuseMisuse(run, misuse);
     else if (this.#lifecycle.state !== "serving") this.#runner.refuse(run, "draining");
-    else start(run);
+    else {
+      try {
+        start(run);
+      } catch (error) {
+        // What was given is no response.
+        this.#runner.refuseMisuse(run, error);
+      }
+    }
     return run;
   }
 }
