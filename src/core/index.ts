@@ -60,3 +60,4 @@ export {
   type Size,
 } from "./options.ts";
 export { Semaphore, SemaphoreFullError, type Permit } from "./semaphore.ts";
+export { lifecycleOf, servedBy, servedOf, setLifecycle, type Served } from "./served.ts";

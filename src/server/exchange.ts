@@ -10,7 +10,9 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
 import { now } from "../core/clock.ts";
 import { WheelTimer } from "../core/deadline-wheel.ts";
+import type { Lifecycle } from "../core/lifecycle.ts";
 import { throwLater } from "../core/outside.ts";
+import type { Served } from "../core/served.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { letGo, sendWhole } from "./attend.ts";
@@ -90,7 +92,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, Served {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -107,6 +109,8 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   #state: ExchangeState = "waiting";
   #own: OwnDeadlines | undefined;
   #rateWatch: RateWatch | undefined;
+  /** Whether somebody else sees to how fast its client reads. */
+  #isTakenOver = false;
   /** Why it ends, once that is not up to the handler any more. */
   #failure: TimeoutKind | undefined;
   /** Whether its client has left. */
@@ -136,6 +140,10 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Whether its answer is out, and only the rest of its body is not. */
   get isAnswered(): boolean {
     return this.#state === "answered";
+  }
+
+  get lifecycle(): Lifecycle {
+    return this.#core.lifecycle;
   }
 
   get lateWrites(): LateWrites {
@@ -259,6 +267,11 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     this.#core.admission.release(this);
   }
 
+  takeOver(): void {
+    this.#isTakenOver = true;
+    this.stream();
+  }
+
   /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
   setDeadlines(deadlines: Partial<OwnDeadlines>): void {
     if (this.#state !== "running") return;
@@ -371,7 +384,9 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (at >= handleBy && !res.headersSent) return "handler";
     const reads = this.announcedBytes > 0 && !req.complete;
     if (reads && at >= readBy) return "read";
-    return this.#rates.look(at, this.#carrier, reads ? req : undefined);
+    if (this.#isTakenOver && !reads) return undefined;
+    const slow = this.#rates.look(at, this.#carrier, reads ? req : undefined);
+    return slow === "write_rate" && this.#isTakenOver ? undefined : slow;
   }
 
   /** How long until the next deadline, or the next look at the rates. */
@@ -382,7 +397,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     let next = this.#state === "running" ? writeBy : Infinity;
     if (!res.headersSent) next = Math.min(next, handleBy);
     if (reads) next = Math.min(next, readBy);
-    next = Math.min(next, this.#rates.nextAt(reads));
+    if (reads || !this.#isTakenOver) next = Math.min(next, this.#rates.nextAt(reads));
     return Math.max(next - at, 1);
   }
 

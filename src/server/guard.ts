@@ -13,6 +13,7 @@ import type { Duplex } from "node:stream";
 import type { RequestOwner } from "../core/context.ts";
 import { OptionError } from "../core/errors.ts";
 import { resolveOptions } from "../core/options.ts";
+import { setLifecycle } from "../core/served.ts";
 import type { AcceptHandler, RefuseReason } from "./accept.ts";
 import { attend } from "./attend.ts";
 import { requestBad } from "./channels.ts";
@@ -98,6 +99,7 @@ class Guard implements Guarded, AcceptHandler {
     guardedServers.add(server);
     this.#server = server;
     this.#core = new ServerCore(options, server, this);
+    setLifecycle(server, this.#core.lifecycle);
     this.#isTls = "setSecureContext" in server;
     this.#keepAliveHintMs = options.idleTimeout === Infinity ? 0 : Math.max(options.idleTimeout - 1_000, 0);
     const emit: Emit = server.emit;

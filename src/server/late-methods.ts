@@ -17,10 +17,10 @@
  */
 
 import type { EventEmitter } from "node:events";
+import { servedBy as exchangeOf } from "../core/served.ts";
 import type { LateRequest, LateWrites } from "./late-writes.ts";
 
-/** Where a response keeps the request-answer that it belongs to. */
-export const exchangeOf: unique symbol = Symbol("sluice.exchange");
+export { exchangeOf };
 
 /** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
 const contained: unique symbol = Symbol("sluice.contained");
