@@ -58,3 +58,5 @@ export { Tasks, type DrainReport } from "./tasks.ts";
 export type { TasksDrainOptions, TasksOptions } from "./tasks-options.ts";
 export type { TaskKindStats, TasksStats } from "./tasks-stats.ts";
 export type { TracedAttempt, TracedWork, Tracing } from "./tracing.ts";
+export type { SqliteOptions } from "./stores/sqlite-options.ts";
+export { sqlite } from "./stores/sqlite.ts";
