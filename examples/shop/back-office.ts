@@ -6,11 +6,12 @@
  */
 
 import { join } from "node:path";
+import { Registry } from "sluice/core";
 import { sqlite, Tasks } from "sluice/tasks";
-import type { DrainReport, TasksStats } from "sluice/tasks";
+import type { DrainReport, Store, TasksStats } from "sluice/tasks";
 import type { DataFolder } from "./data-folder.ts";
 import { LineFile } from "./line-file.ts";
-import { OrderDesk } from "./order-desk.ts";
+import { OrderDesk, orderQueues } from "./order-desk.ts";
 import type { OrderEvents } from "./order-events.ts";
 import { OrderBook } from "./orders.ts";
 import { Outbox } from "./outbox.ts";
@@ -30,6 +31,8 @@ export interface BackOffice {
   readonly tasks: Tasks;
   readonly book: OrderBook;
   readonly desk: OrderDesk;
+  /** From here on it is counted what is finished. */
+  beginToClose(): void;
   /** Finishes what is under way, within a few seconds, and says in one line what came of it. */
   close(): Promise<string>;
 }
@@ -39,8 +42,9 @@ export async function openBackOffice(plan: OfficePlan): Promise<BackOffice> {
   const book = await OrderBook.open(data.file("orders.jsonl"), (order, event) => events.tell(order, event));
   const audit = await LineFile.open(data.file("audit.jsonl"));
   const outbox = await Outbox.open(join(data.path, "outbox"), isMailBroken);
+  const store = (): Store => sqlite({ path: data.file("jobs.db") });
   const tasks = new Tasks({
-    store: sqlite({ path: data.file("jobs.db") }),
+    store: store(),
     drain: { grace: "2s", abort: "500ms", stop: "1s" }, // for the impatience of a terminal
     onError: (error, { task, queue = "store" }) => log(`${task ?? queue}: ${toMessage(error)}`),
   });
@@ -49,51 +53,61 @@ export async function openBackOffice(plan: OfficePlan): Promise<BackOffice> {
     .queue("stock-refresh", { concurrency: 1, attempts: 1, timeout: "2s", maxDead: 10 }, () => shelves.refresh())
     .schedule("*/10 * * * * *", {});
   await desk.resume(isMailBroken);
+  let before = countOk(tasks.stats());
   return {
     tasks,
     book,
     desk,
+    beginToClose(): void {
+      before = countOk(tasks.stats());
+    },
     async close(): Promise<string> {
-      const before = tasks.stats();
-      const waiting = await countWaiting(desk);
       const report = await tasks.drain();
+      const after = countOk(tasks.stats());
       await audit[Symbol.asyncDispose]();
       await book[Symbol.asyncDispose]();
-      return describeEnd({ before, after: tasks.stats(), waiting, report, isTemporary: data.isTemporary });
+      const finished = { tasks: after.tasks - before.tasks, jobs: after.jobs - before.jobs };
+      return describeEnd({ finished, kept: await countKept(store()), report, isTemporary: data.isTemporary });
     },
   };
 }
 
-/** Jobs of orders in the queue, worked on or not; `undefined` if the store does not say. */
-async function countWaiting(desk: OrderDesk): Promise<number | undefined> {
+/** What ended well so far. The refreshing of levels is nothing to tell of. */
+function countOk({ tasks, queues }: TasksStats): Finished {
+  const jobs = queues.filter(({ name }) => name !== "stock-refresh").map(({ attempts }) => attempts.ok);
+  return { tasks: sum(tasks.map(({ outcomes }) => outcomes.ok)), jobs: sum(jobs) };
+}
+
+/** Jobs of orders that the next start will find: asked of the file itself, once the shop has let go of it. */
+async function countKept(store: Store): Promise<number | undefined> {
+  await using look = new Tasks({ store, registry: new Registry() });
   try {
-    const levels = await Promise.all(desk.queues.map((queue) => queue.levels()));
-    return levels.reduce((sum, { ready, delayed, active }) => sum + ready + delayed + active, 0);
+    const levels = await Promise.all(orderQueues.map((name) => look.queue(name).levels()));
+    return sum(levels.map(({ ready, delayed, active }) => ready + delayed + active));
   } catch {
     return undefined;
   }
 }
 
+interface Finished {
+  readonly tasks: number;
+  readonly jobs: number;
+}
+
 interface End {
-  readonly before: TasksStats;
-  readonly after: TasksStats;
-  /** At the beginning. */
-  readonly waiting: number | undefined;
+  readonly finished: Finished;
+  readonly kept: number | undefined;
   readonly report: DrainReport;
   readonly isTemporary: boolean;
 }
 
-function describeEnd({ before, after, waiting, report, isTemporary }: End): string {
-  const tasks = countTasks(after) - countTasks(before);
-  const [was, is] = [countJobs(before), countJobs(after)];
-  const done = is.done - was.done;
-  const kept = waiting === undefined ? undefined : waiting + is.added - was.added - done - (is.dead - was.dead);
+function describeEnd({ finished, kept, report, isTemporary }: End): string {
   const where = isTemporary
     ? "gone with the temporary folder (--data keeps it)"
     : "kept in the queue for the next start";
   const left = report.abandoned.map(({ name, count }) => `${count} ${name}`).join(", ");
   const parts = [
-    `${plural(tasks, "task")} and ${plural(done, "job")} finished`,
+    `${plural(finished.tasks, "task")} and ${plural(finished.jobs, "job")} finished`,
     kept === undefined ? "the queue did not answer" : `${plural(kept, "job")} ${where}`,
     left === "" ? "nothing abandoned" : `abandoned: ${left}`,
     ...(report.storeError === undefined ? [] : [`the store did not stop well: ${toMessage(report.storeError)}`]),
@@ -101,20 +115,8 @@ function describeEnd({ before, after, waiting, report, isTemporary }: End): stri
   return `${parts.join("; ")}.`;
 }
 
-function countTasks({ tasks }: TasksStats): number {
-  return tasks.reduce((sum, { outcomes }) => sum + outcomes.ok, 0);
-}
-
-/** Those of orders; the refreshing of levels is nothing to tell of. */
-function countJobs({ queues }: TasksStats): { readonly added: number; readonly done: number; readonly dead: number } {
-  const told = queues.filter(({ name }) => name !== "stock-refresh");
-  const sum = (pick: (queue: (typeof told)[number]) => number): number =>
-    told.reduce((total, queue) => total + pick(queue), 0);
-  return {
-    added: sum(({ added }) => added.added),
-    done: sum(({ attempts }) => attempts.ok),
-    dead: sum(({ dead }) => Object.values(dead).reduce((total, count) => total + count, 0)),
-  };
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function plural(count: number, noun: string): string {

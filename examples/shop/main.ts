@@ -66,6 +66,7 @@ async function run(args: Arguments, terminal: Terminal): Promise<void> {
   await using _traffic = traffic === undefined ? undefined : startTraffic(plan, terminal);
 
   const signal = await signalled;
+  office.beginToClose();
   terminal.endStatus();
   terminal.say(`\n  ${signal}: not ready any more; finishing what is under way, then closing.`);
 }

@@ -36,6 +36,9 @@ export interface DeskParts {
   readonly onStock: (level: StockLevel) => void;
 }
 
+/** The queues that an order goes through. */
+export const orderQueues = ["confirmation", "parcels"] as const;
+
 /** What can be seen of a queue, whatever its jobs. */
 export type OrderQueue = Pick<Queue<unknown>, "name" | "levels" | "dead">;
 
@@ -48,10 +51,10 @@ interface Step extends Errand {
 }
 
 /** What comes after what, and how long it takes: a life of some seconds. */
-const steps: Partial<Record<OrderState, { readonly next: OrderState; readonly delay: "2s" | "3s" | "4s" }>> = {
-  confirmed: { next: "packed", delay: "2s" },
-  packed: { next: "on-its-way", delay: "3s" },
-  "on-its-way": { next: "delivered", delay: "4s" },
+const steps: Partial<Record<OrderState, { readonly next: OrderState; readonly delay: "1s" | "2s" | "3s" }>> = {
+  confirmed: { next: "packed", delay: "1s" },
+  packed: { next: "on-its-way", delay: "2s" },
+  "on-its-way": { next: "delivered", delay: "3s" },
 };
 
 /** Longer than the calls of one order take, and shorter than the server lets a request take. */
@@ -68,17 +71,16 @@ export class OrderDesk {
     this.#parts = parts;
     const { tasks } = parts;
     this.#confirmations = tasks.queue<Errand>(
-      "confirmation",
+      orderQueues[0],
       // A lease so short is for the impatience of a terminal: after a `kill -9` the jobs come again this much later.
       { concurrency: 8, attempts: 5, timeout: "5s", backoff: { from: "1s", to: "10s" }, lease: "3s", maxDead: 1000 },
       (job) => this.#confirm(job),
     );
-    this.#parcels = tasks.queue<Step>("parcels", { attempts: 5, timeout: "5s", lease: "3s" }, (job) =>
+    this.#parcels = tasks.queue<Step>(orderQueues[1], { attempts: 5, timeout: "5s", lease: "3s" }, (job) =>
       this.#moveOn(job),
     );
   }
 
-  /** The queues that an order goes through. */
   get queues(): readonly OrderQueue[] {
     return [this.#confirmations, this.#parcels];
   }
