@@ -44,6 +44,8 @@ const denied: readonly (readonly [file: string, from: string])[] = [
   ["src/verify/b.ts", "../tasks/index.ts"],
   ["src/adapters/a.ts", "../tasks/retry.ts"],
   ["src/adapters/b.ts", "./express.ts"],
+  ["src/adapters/jetstream/a.ts", "../../tasks/retry.ts"],
+  ["src/adapters/jetstream/b.ts", "../bullmq.ts"],
   ["src/cli/a.ts", "../client/pool.ts"],
   ["src/cli/b.ts", "commander"],
   ["src/index.ts", "./client/pool.ts"],
@@ -75,6 +77,9 @@ const allowed: readonly (readonly [file: string, from: string])[] = [
   ["src/verify/m.ts", "../client/index.ts"],
   ["src/adapters/m.ts", "../tasks/index.ts"],
   ["src/adapters/n.ts", "bullmq"],
+  ["src/adapters/o.ts", "./jetstream/store.ts"],
+  ["src/adapters/jetstream/m.ts", "./link.ts"],
+  ["src/adapters/jetstream/n.ts", "../../tasks/index.ts"],
   ["src/cli/m.ts", "../verify/index.ts"],
   ["src/serve.ts", "./client/index.ts"],
   ["test/m.ts", "sluice/client"],
@@ -141,13 +146,14 @@ test("a cycle, a console call and a read of process.env in a part are errors", (
   assert.ok(![...found].some((finding) => finding.endsWith("src/cli/e.ts")));
 });
 
-test("an adapter file imports one part and at most one foreign package", () => {
-  for (const file of globSync("src/adapters/*.ts", { cwd: root })) {
+test("an adapter file imports one part and at most one foreign package, or packages of one scope", () => {
+  for (const file of globSync("src/adapters/**/*.ts", { cwd: root })) {
     if (file.endsWith(".test.ts")) continue;
     const source = readFileSync(join(root, file), "utf8");
     const names = Array.from(source.matchAll(/\bfrom "([^"]+)"/g), ([, name = ""]) => name);
-    const parts = new Set(names.filter((name) => name.startsWith("../") && !name.startsWith("../core/")));
-    const foreign = new Set(names.filter((name) => !/^(?:\.|node:)/.test(name)));
+    const parts = new Set(names.filter((name) => /^\.\.\/(?!(?:\.\.\/)?core\/)/.test(name)));
+    const packages = names.filter((name) => !/^(?:\.|node:)/.test(name));
+    const foreign = new Set(packages.map((name) => name.replace(/^(@[^/]+)\/.*/, "$1")));
     assert.ok(parts.size <= 1, `${file} imports ${[...parts].join(" and ")}`);
     assert.ok(foreign.size <= 1, `${file} imports ${[...foreign].join(" and ")}`);
   }

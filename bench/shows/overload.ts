@@ -90,7 +90,7 @@ const spikeLoad = 10;
 const punctualMs = 8;
 /** Share of the time that the server may have waited for a processor. */
 const mostDelay = 0.02;
-const mostAttempts = 6;
+const mostAttempts = 3;
 /** Share of the requests that has to be answered in time again. One in fifty may fall to a scheduler's whim. */
 const recovered = 0.95;
 

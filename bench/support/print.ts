@@ -1,11 +1,20 @@
-/** How the benches speak: results on stdout, and on stderr one line of progress that only a terminal gets to see. */
+/** How the benches speak: results on stdout; on stderr a line of progress, renewed on a terminal, else one now and then. */
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+const linesEveryMs = 15_000;
+let lineAt = performance.now();
+
 export function showProgress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}`);
+  if (process.stderr.isTTY) {
+    process.stderr.write(`\r\x1b[2K${text}`);
+    return;
+  }
+  if (text === "" || performance.now() - lineAt < linesEveryMs) return;
+  lineAt = performance.now();
+  process.stderr.write(`${text}\n`);
 }
 
 /** Columns as wide as what stands in them: the first ones, which are words, to the left, the figures to the right. */

@@ -14,6 +14,7 @@ import {
   type Family,
   type GaugeFamily,
   type Histogram,
+  knownMethods,
   queueBounds,
   type Registry,
 } from "../core/instruments.ts";
@@ -24,20 +25,6 @@ import type { Phase } from "./errors.ts";
 /** What every series of a request says. `pool` is the name of the transport. */
 const originLabels = ["pool", "server_address", "server_port"] as const;
 const requestLabels = [...originLabels, "http_request_method", "http_response_status_code", "error_type"];
-
-/** Methods that may become a label value; the rest could be anything and become `_OTHER` (OpenTelemetry's rule). */
-const knownMethods: ReadonlySet<string> = new Set([
-  "CONNECT",
-  "DELETE",
-  "GET",
-  "HEAD",
-  "OPTIONS",
-  "PATCH",
-  "POST",
-  "PUT",
-  "QUERY",
-  "TRACE",
-]);
 
 /** The families of what is off by default; empty until it is on. */
 class PolicyInstruments {

@@ -442,4 +442,23 @@ test("what is detached from a released request that nobody had looked at still e
   shutdown();
   assert.equal(detached.done, true);
   assert.equal(request.done, false);
+
+test("the values of a context outlive it and pin nothing of it, and a child of theirs ends by itself or in a shutdown", async () => {
+  const key = contextKey<string>("tenant");
+  const owner = { reconsiderDeadline: (before: number): number => before };
+  let values: Context = background;
+
+  await assertCollected(() => {
+    const request = new RequestContexts().create(now() + 60_000, owner, "00-a");
+    values = request.withValue(key, "acme").values();
+    request.end("ERR_CLIENT_GONE");
+    return [new WeakRef(request)];
+  }, "a request whose values are kept");
+
+  assert.deepEqual([values.value(key), values.value(traceparentKey)], ["acme", "00-a"]);
+  assert.deepEqual([values.done, values.deadline], [false, Infinity]);
+  const child = values.child();
+  shutdown();
+  assert.equal(codeOf(child), "ERR_SHUTTING_DOWN");
+  assert.equal(values.done, false);
 });

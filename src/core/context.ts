@@ -55,6 +55,11 @@ export interface Context {
   child(limits?: ContextLimits): OwnedContext;
   /** A context that keeps the values and outlives this one: only its own timeout and a shutdown end it. */
   detach(limits: { readonly timeout: Duration }): OwnedContext;
+  /**
+   * A context that keeps the values and none of the limits: only a shutdown ends it. For what begins later, and may have
+   * to wait until then; it needs no disposal, and keeps nothing of a request in memory but its values.
+   */
+  values(): Context;
   /** The value of the nearest `withValue` above. */
   value<T>(key: ContextKey<T>): T | undefined;
   /** This context with one value more. It is done when this one is and needs no disposal. */
@@ -120,6 +125,10 @@ abstract class ScopeView implements Context {
 
   detach(limits: { readonly timeout: Duration }): OwnedContext {
     return new ScopedContext(new Scope(this.scope.root, resolveLimits("context.detach", limits)), this.#values);
+  }
+
+  values(): Context {
+    return new ScopedContext(this.#scope.root, this.#values);
   }
 
   value<T>(key: ContextKey<T>): T | undefined {

@@ -33,10 +33,12 @@ export {
   queueBounds,
   Registry,
   type CollectedFamily,
+  type CounterFamily,
   type Family,
   type GaugeFamily,
   type HistogramOptions,
   type HistogramSample,
+  type ObservableFamily,
   type Sample,
 } from "./instruments.ts";
 export { Lifecycle, type LifecycleState } from "./lifecycle.ts";

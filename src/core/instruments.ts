@@ -26,6 +26,20 @@ export const connectionBounds: readonly number[] = [0.01, 0.02, 0.05, 0.1, 0.2, 
 /** Bounds for the time spent in a queue, in seconds: those of .NET's `http.client.request.time_in_queue`, and 0.1 ms. */
 export const queueBounds: readonly number[] = [0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
+/** Methods of HTTP that may become a label value; the rest could be anything and become `_OTHER` (OpenTelemetry's rule). */
+export const knownMethods: ReadonlySet<string> = new Set([
+  "CONNECT",
+  "DELETE",
+  "GET",
+  "HEAD",
+  "OPTIONS",
+  "PATCH",
+  "POST",
+  "PUT",
+  "QUERY",
+  "TRACE",
+]);
+
 /** The label value that stands for all those beyond the cap of their family. */
 const other = "_OTHER";
 
@@ -164,14 +178,18 @@ export interface Family<Instrument> extends FamilyHead {
   delete(...values: readonly string[]): void;
 }
 
-/** Gauges can be read at the moment of collection instead of being kept up to date. */
-export interface GaugeFamily extends Family<Gauge> {
+/** Gauges and counters can be read at the moment of collection instead of being kept up to date. */
+export interface ObservableFamily<Instrument> extends Family<Instrument> {
   /**
    * Calls `read` at each collection; it reports any number of values. Values of the same labels are added up, also
-   * with those that were set. Dispose of the registration when what is read goes away.
+   * with those that were set or counted. Dispose of the registration when what is read goes away. What is reported of a
+   * counter never falls.
    */
   observe(read: (report: (value: number, ...labels: readonly string[]) => void) => void): Disposable;
 }
+
+export type GaugeFamily = ObservableFamily<Gauge>;
+export type CounterFamily = ObservableFamily<Counter>;
 
 /** How to make a histogram. */
 export interface HistogramOptions extends FamilyOptions {
@@ -285,11 +303,14 @@ class SeriesTable<Instrument> implements Family<Instrument> {
 
 type Reader = (report: (value: number, ...labels: readonly string[]) => void) => void;
 
-class ObservedGauges extends SeriesTable<Gauge> implements GaugeFamily {
+class ObservableSeries<Instrument extends Counter | Gauge>
+  extends SeriesTable<Instrument>
+  implements ObservableFamily<Instrument>
+{
   readonly #readers = new Set<Reader>();
-  readonly #settingsOfRead: FamilySettings<Gauge>;
+  readonly #settingsOfRead: FamilySettings<Instrument>;
 
-  constructor(settings: FamilySettings<Gauge>) {
+  constructor(settings: FamilySettings<Instrument>) {
     super(settings);
     this.#settingsOfRead = settings;
   }
@@ -301,10 +322,10 @@ class ObservedGauges extends SeriesTable<Gauge> implements GaugeFamily {
     return { [Symbol.dispose]: () => void this.#readers.delete(reader) };
   }
 
-  override all(): Series<Gauge>[] {
+  override all(): Series<Instrument>[] {
     if (this.#readers.size === 0) return super.all();
     // A table of the moment: a series that is not reported any more is gone.
-    const read = new SeriesTable<Gauge>(this.#settingsOfRead);
+    const read = new SeriesTable<Instrument>(this.#settingsOfRead);
     for (const { labels, instrument } of super.all()) read.labels(...labels).add(instrument.value);
     for (const reader of this.#readers) {
       try {
@@ -318,8 +339,8 @@ class ObservedGauges extends SeriesTable<Gauge> implements GaugeFamily {
 }
 
 type Entry =
-  | { readonly type: "counter"; readonly family: SeriesTable<Counter> }
-  | { readonly type: "gauge"; readonly family: ObservedGauges }
+  | { readonly type: "counter"; readonly family: ObservableSeries<Counter> }
+  | { readonly type: "gauge"; readonly family: ObservableSeries<Gauge> }
   | { readonly type: "histogram"; readonly family: SeriesTable<Histogram>; readonly bounds: Float64Array };
 
 /**
@@ -336,10 +357,10 @@ export class Registry {
   }
 
   /** @throws InstrumentError if the name is not one, or is taken by something else. */
-  counter(name: string, help: string, labelNames: readonly string[] = [], options?: FamilyOptions): Family<Counter> {
+  counter(name: string, help: string, labelNames: readonly string[] = [], options?: FamilyOptions): CounterFamily {
     const entry = this.#find(name, "counter", labelNames);
     if (entry?.type === "counter") return entry.family;
-    const family = new SeriesTable(this.#settings({ name, help, labelNames }, options, () => new Counter()));
+    const family = new ObservableSeries(this.#settings({ name, help, labelNames }, options, () => new Counter()));
     this.#entries.set(name, { type: "counter", family });
     return family;
   }
@@ -348,7 +369,7 @@ export class Registry {
   gauge(name: string, help: string, labelNames: readonly string[] = [], options?: FamilyOptions): GaugeFamily {
     const entry = this.#find(name, "gauge", labelNames);
     if (entry?.type === "gauge") return entry.family;
-    const family = new ObservedGauges(this.#settings({ name, help, labelNames }, options, () => new Gauge()));
+    const family = new ObservableSeries(this.#settings({ name, help, labelNames }, options, () => new Gauge()));
     this.#entries.set(name, { type: "gauge", family });
     return family;
   }

@@ -18,15 +18,9 @@ import { context as currentContext } from "../core/context.ts";
 import { http } from "./builtins.ts";
 import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
-import {
-  containedMethods,
-  containClass,
-  containedOf,
-  containComplete,
-  containLateWrites,
-  exchangeOf,
-} from "./late-methods.ts";
+import { baseMethods, containedMethods, containLateWrites, exchangeOf, type ContainedMethods } from "./late-methods.ts";
 import { abortRequest } from "./refusal.ts";
+import { spend } from "./spent-socket.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
@@ -45,6 +39,7 @@ interface StreamedResponse extends AttendedResponse {
 
 interface AttendedResponse extends ServerResponse {
   [exchangeOf]?: Exchange | undefined;
+  readonly [baseMethods]?: Readonly<ContainedMethods>;
 }
 
 interface ParsedSocket extends Socket {
@@ -150,13 +145,14 @@ export function attendableRequests(base: RequestClass): RequestClass {
 }
 
 /** What has a place in a response; the methods as loose as they are set. */
-type ResponsePlaces = Omit<AttendedResponse, keyof Methods> & Methods;
+type ResponsePlaces = Omit<AttendedResponse, keyof Methods | keyof ContainedMethods> & Methods & ContainedMethods;
 
-/** The same for responses, which also take late writes. */
+/** The same for responses, which also take late writes: see `late-methods.ts`. */
 export function attendableResponses(base: ResponseClass): ResponseClass {
   // Node makes it with the request and its options.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const Base = base as unknown as new (req: unknown, options: unknown) => ResponsePlaces;
+  const { on, detachSocket: detach } = Base.prototype;
   const Attendable = class extends Base {
     // Not a property: defined over that of a finished class it makes V8 take the class for a dictionary, on whose shape
     // nothing can rely. What constructs it is then compiled again and again, in vain, at half the price of a request.
@@ -170,11 +166,27 @@ export function attendableResponses(base: ResponseClass): ResponseClass {
       this.on = on;
       this.addListener = on;
       this.detachSocket = detach;
-      this.end = endContained;
+      // Each by name, and here: so V8 makes room for them in the object itself.
+      this.end = containedMethods.end;
+      this.setHeader = containedMethods.setHeader;
+      this.appendHeader = containedMethods.appendHeader;
+      this.removeHeader = containedMethods.removeHeader;
+      this.writeHead = containedMethods.writeHead;
+      this.flushHeaders = containedMethods.flushHeaders;
+      this.addTrailers = containedMethods.addTrailers;
+      this.write = containedMethods.write;
+      this.cork = containedMethods.cork;
+      this.pipe = containedMethods.pipe;
+      this.prependListener = containedMethods.prependListener;
+      this.writeContinue = containedMethods.writeContinue;
+      this.writeEarlyHints = containedMethods.writeEarlyHints;
+      this.setHeaders = containedMethods.setHeaders;
+      this.writeProcessing = containedMethods.writeProcessing;
+      // Not in every version of Node, and frameworks ask whether it is there.
+      if (this.writeInformation !== undefined) this.writeInformation = containedMethods.writeInformation;
     }
   };
-  containClass(Attendable.prototype, Base.prototype);
-  const { on, detachSocket: detach, end: endContained }: Methods = Attendable.prototype;
+  Object.defineProperty(Attendable.prototype, baseMethods, { value: Base.prototype });
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is one, with looser types of methods
   return Attendable as unknown as ResponseClass;
 }
@@ -184,6 +196,8 @@ export function attend(exchange: Exchange): void {
   const req: AttendedRequest = exchange.req;
   const res: AttendedResponse = exchange.res;
   req[exchangeOf] = exchange;
+  // One of a class that is not ours.
+  if (!(exchangeOf in res)) containLateWrites(res, exchange);
   res[exchangeOf] = exchange;
   const ofRequest = methodsOf(req);
   const ofResponse = methodsOf(res);
@@ -243,18 +257,20 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
 }
 
 /** From here on whatever is written is late. */
-function end(this: AttendedResponse & Methods, chunk: unknown, encoding: unknown, callback: unknown): unknown {
+function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
   const exchange = this[exchangeOf];
-  const ofClass = containedOf(this);
-  if (ofClass !== undefined) {
-    const ended: unknown = ofClass.end.call(this, chunk, encoding, callback);
-    exchange?.onWritten();
-    return ended;
-  }
-  const result = Reflect.apply(containedMethods.end, this, [chunk, encoding, callback]);
-  containComplete(this);
-  exchange?.onWritten();
-  return result;
+  const isFirst = !this.writableEnded;
+  const ended = containedMethods.end.call(this, chunk, encoding, callback);
+  if (exchange === undefined) return ended;
+  if (isFirst && this[baseMethods] === undefined) spendSocket(exchange);
+  exchange.onWritten();
+  return ended;
+}
+
+function spendSocket(exchange: Exchange): void {
+  const { req } = exchange;
+  // In HTTP/2 it is a proxy already, which allows nothing of that kind.
+  if (Object.hasOwn(req, "socket") && req.socket !== null) req.socket = spend(req.socket, exchange);
 }
 
 /** Node calls it when the answer is complete and with the kernel. */
@@ -275,7 +291,9 @@ function closeQuietly(this: AttendedRequest): void {
   const isHeard = this.emit !== plainEmit || this.listenerCount("end") > 0 || this.listenerCount("close") > 0;
   const mayBeQuiet = exchange?.announcedBytes === 0 && this.complete && !isHeard;
   if (!mayBeQuiet || this._dumpAndCloseReadable === undefined || parser?.incoming !== this) {
-    Reflect.apply(inherited(this)._dump, this, []);
+    // Node's own has the parser throw pieces away by itself, where nobody counts them.
+    if (exchange?.announcedBytes === Infinity) this.removeAllListeners("data").resume();
+    else Reflect.apply(inherited(this)._dump, this, []);
     return;
   }
   this._dumpAndCloseReadable();

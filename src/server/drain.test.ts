@@ -369,3 +369,20 @@ test("an upgrade is taken while the drain settles, since requests still come her
 
   assert.equal(client.status, 101);
 });
+
+test("at the end of the grace a connection that is still held is closed, and its request never served", async () => {
+  const served: (string | undefined)[] = [];
+  const { server, port } = await open({ maxConns: 1, drain: { grace: 100 } }, (req) => void served.push(req.url));
+  await using first = await wireClient(port);
+  first.write(get("/never"));
+  await until(() => served.length === 1);
+  await using held = await wireClient(port);
+  held.write(get("/held"));
+  await until(() => server.stats().pending === 1);
+
+  await server.drain();
+  await held.end();
+
+  assert.deepEqual(served, ["/never"]);
+  assert.deepEqual([held.answers, held.rest, server.stats().pending], [[], "", 0]);
+});

@@ -12,6 +12,7 @@ import { WheelTimer } from "../core/deadline-wheel.ts";
 import { isLinked } from "../core/ring.ts";
 import { Connection } from "./connection.ts";
 import { nextTurn, untilNobodyQueues } from "./last-accepts.ts";
+import type { QueuePlug } from "./queue-plug.ts";
 import type { ServerCore } from "./server-core.ts";
 
 /** How a drain went. Times in milliseconds. */
@@ -52,8 +53,7 @@ class Alarm extends WheelTimer {
 /** The listener of a server. */
 export interface Listener {
   readonly isOpen: () => boolean;
-  /** See `queue-plug.ts`. */
-  readonly plug: () => Promise<boolean>;
+  readonly plug: QueuePlug;
   /** Node's `close`, without its way with idle connections. */
   readonly close: () => Promise<void>;
 }

@@ -20,3 +20,8 @@ export class RequestRefusedError extends SluiceError {
     this.statusCode = statusCode;
   }
 }
+
+/** `listen()` of a server that drains, or has drained: a server goes away once. */
+export class DrainedError extends SluiceError {
+  readonly code = "ERR_SERVER_DRAINED";
+}

@@ -1,7 +1,7 @@
 /** One request after the other on a connection: pipelined ones, uploads that are answered early, clients that half-close. */
 
 import assert from "node:assert/strict";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { afterEach, test } from "node:test";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { Registry } from "../core/instruments.ts";
@@ -13,7 +13,7 @@ import { createServer, type Handler } from "./server.ts";
 import type { ServerOptions } from "./server-options.ts";
 
 interface Opened extends AsyncDisposable {
-  readonly server: Guarded;
+  readonly server: Server & Guarded;
   readonly port: number;
   readonly listening: LoopbackServer;
 }
@@ -236,4 +236,49 @@ test("the books are right after every way in which a request can end", async () 
     Object.values(closed).reduce((sum, count) => sum + count, 0),
     requests.length,
   );
+});
+
+for (const [what, tail] of [
+  ["a request", get("/behind")],
+  ["nonsense", "nonsense\r\n\r\n"],
+  ["an upgrade", get("/behind").replace("Host", "Connection: upgrade\r\nUpgrade: websocket\r\nHost")],
+] as const) {
+  test(`${what} that comes in one piece with the end of an upload that was given up is not heard`, async () => {
+    const served: (string | undefined)[] = [];
+    await using opened = await open({}, (req, res) => {
+      served.push(req.url);
+      res.end("early");
+    });
+    opened.server.on("upgrade", (req: IncomingMessage) => served.push(req.url));
+    await using client = await wireClient(opened.port);
+    client.write("POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert.equal((await client.answer())?.body, "early");
+
+    // With the last byte of the chunk it is more than is read on after an answer.
+    client.write(`40001\r\n${"x".repeat(0x40001)}\r\n0\r\n\r\n${tail}`);
+    await client.end();
+
+    await until(() => opened.server.stats().closed.answered === 1);
+    assert.deepEqual(served, ["/upload"]);
+    assert.deepEqual([client.answers, client.rest, client.error], [[], "", undefined]);
+    const { badRequests, requests, rejected } = opened.server.stats();
+    assert.deepEqual([badRequests, requests, rejected.upgraded], [0, 1, 0]);
+  });
+}
+
+test("more than 256 KB of an upload of unknown length are not read on after its answer", async () => {
+  await using opened = await open({}, (_req, res) => void res.end("early"));
+  await using client = await wireClient(opened.port);
+  client.write("POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  assert.equal((await client.answer())?.body, "early");
+  const from = performance.now();
+
+  client.write(`40000\r\n${"x".repeat(0x40000)}\r\n`);
+  await sleep(50);
+  assert.equal(client.ended, false);
+  client.write("1\r\nx\r\n");
+  await client.end();
+
+  assert.equal(client.error, undefined);
+  assert.ok(performance.now() - from < 1_500, "it was the time that ended it");
 });

@@ -18,8 +18,9 @@ import type { ShedReason, TimeoutKind } from "./instruments.ts";
 import { letGo, sendWhole } from "./attend.ts";
 import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
-import { containCut, type LateWriteOwner } from "./late-methods.ts";
+import type { LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
+import type { SpentSocketOwner } from "./spent-socket.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
@@ -92,7 +93,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, Served {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, SpentSocketOwner, Served {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -230,7 +231,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
       return;
     }
     // The rest of a body that nobody will read is no reason to keep the connection.
-    if (this.unreadBytes > 0 || status === 408) res.shouldKeepAlive = false;
+    if (this.unreadBytes > 0) res.shouldKeepAlive = false;
     const body = `${message}\n`;
     const headers: OutgoingHttpHeaders = {
       "Content-Type": "text/plain; charset=utf-8",
@@ -289,6 +290,12 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     return { readBy: from + readTimeout, handleBy: from + handlerTimeout, writeBy: from + writeTimeout };
   }
 
+  /** Somebody would end the connection behind the answer. It stays, unless it is an upload that nobody wants any more. */
+  hangUp(callee: (...args: never) => unknown): void {
+    this.lateWrites.add("destroy", this.req, callee);
+    if (this.#state !== "over" && this.req.destroyed && !this.req.complete) this.#carrier.close("answered");
+  }
+
   onBodyEnd(): void {
     if (this.#state === "answered") this.#end();
   }
@@ -333,7 +340,6 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (this.#state === "over") return;
     if (this.#state !== "answered") {
       this.#isGone = this.#failure === undefined;
-      containCut(this.res);
       this.#record(this.#failure === undefined ? "client_gone" : `${this.#failure}_timeout`);
       this.context?.end(this.#failure === undefined ? "ERR_CLIENT_GONE" : "ERR_DEADLINE_EXCEEDED");
     }

@@ -30,7 +30,9 @@ import { Drain, type DrainReport } from "./drain.ts";
 import { Exchange, type RequestEvent } from "./exchange.ts";
 import { endGently, makeHarmless } from "./harmless-socket.ts";
 import { isOfHttp2, StreamCarrier } from "./http2.ts";
-import { plugQueue } from "./queue-plug.ts";
+import { beGuardable, refuseListening } from "./guardable.ts";
+import { refuseNodeOptions } from "./node-options.ts";
+import { QueuePlug } from "./queue-plug.ts";
 import { ServerCore } from "./server-core.ts";
 import { checkRequest, checkUpgrade } from "./strict-request.ts";
 import { takeOverClose, takeOverListen, takeOverClasses, takeOverTimers, type GuardableServer } from "./take-over.ts";
@@ -58,6 +60,8 @@ const guardedServers = new WeakSet<GuardableServer>();
 
 /** Guards `server`, which must not listen yet. */
 export function guard(server: GuardableServer, options?: ServerOptions): Guarded {
+  beGuardable(server);
+  refuseNodeOptions(options);
   // Two guards would wait for one another's requests.
   if (guardedServers.has(server)) {
     throw new OptionError("guard", "must be called once: createServer() has guarded this server, or another guard().");
@@ -108,11 +112,12 @@ class Guard implements Guarded, AcceptHandler {
     const listening = takeOverListen(server, options.backlog);
     this.#drain = new Drain(this.#core, {
       isOpen: () => server.listening,
-      plug: () => plugQueue(server, listening),
+      plug: new QueuePlug(server, listening),
       close: takeOverClose(server, { drain: () => this.drain(), closeIdle: () => this.#drain.closeIdle() }),
     });
     this.#core.onAdmitted = (exchange) => this.#run(exchange, readDeadline(exchange), false);
     this.#core.onTurn = (connection, deferred) => this.#begin(connection, deferred, false);
+    this.#core.lifecycle.onDrain(() => refuseListening(server));
     takeOverClasses(server);
     takeOverTimers(server, options);
     server.emit = (event: string | symbol, ...args: unknown[]) => this.#onEvent(event, args);
@@ -183,7 +188,8 @@ class Guard implements Guarded, AcceptHandler {
     return true;
   }
 
-  onAdmit(socket: Socket): void {
+  onAdmit(socket: Socket, heldMs: number): void {
+    if (heldMs > 0) this.#core.instruments.pendingTime.record(heldMs / 1_000);
     accept(this.#core, socket, { tls: this.#isTls, refusal: undefined });
     this.#emit("connection", socket);
   }

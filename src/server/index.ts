@@ -3,7 +3,7 @@
 export { type BadRequestEvent, type BadRequestReason } from "./bad-request.ts";
 export { controller, type ResponseController } from "./controller.ts";
 export { type DrainReport } from "./drain.ts";
-export { NotGuardedError, RequestRefusedError } from "./errors.ts";
+export { DrainedError, NotGuardedError, RequestRefusedError } from "./errors.ts";
 export { guard, type Guarded } from "./guard.ts";
 export { type RejectReason, type ShedReason, type TimeoutKind } from "./instruments.ts";
 export { type LateWrite } from "./late-writes.ts";

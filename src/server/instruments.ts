@@ -11,29 +11,17 @@
 import {
   connectionBounds,
   type Counter,
+  type CounterFamily,
   durationBounds,
   type Family,
   type GaugeFamily,
   type Histogram,
+  knownMethods,
   queueBounds,
   type Registry,
 } from "../core/instruments.ts";
 
 const requestLabels = ["server", "http_route", "http_request_method", "http_response_status_code", "error_type"];
-
-/** Methods that may become a label value; the rest could be anything and become `_OTHER` (OpenTelemetry's rule). */
-const knownMethods: ReadonlySet<string> = new Set([
-  "CONNECT",
-  "DELETE",
-  "GET",
-  "HEAD",
-  "OPTIONS",
-  "PATCH",
-  "POST",
-  "PUT",
-  "QUERY",
-  "TRACE",
-]);
 
 /** Each route has a series for each method and status that it meets. */
 const maxRequestSeries = 2_000;
@@ -104,6 +92,7 @@ export class ServerInstruments {
   acceptedCount = 0;
   readonly connectionDuration: Histogram;
   readonly queueTime: Histogram;
+  readonly pendingTime: Histogram;
   readonly active: GaugeFamily;
   readonly connections: GaugeFamily;
   readonly limits: GaugeFamily;
@@ -112,6 +101,7 @@ export class ServerInstruments {
   readonly concurrencyLimit: GaugeFamily;
   readonly draining: GaugeFamily;
   readonly acceptQueue: GaugeFamily;
+  readonly acceptDrops: CounterFamily;
   readonly #name: string;
   readonly #accepted: Counter;
   readonly #requests: Family<Counter>;
@@ -155,6 +145,11 @@ export class ServerInstruments {
     );
     this.limits = gauge("http_server_connections_limit", "Limits on connections.", ["scope"]);
     this.pending = gauge("http_server_pending_connections", "Connections held until another one closes.");
+    this.pendingTime = histogram(
+      "http_server_connection_time_pending_seconds",
+      "Time that connections were held until another one closed; those let in at once are not in it.",
+      queueBounds,
+    );
     this.queued = gauge("http_server_queued_requests", "Requests that wait for the concurrency limit.");
     this.queueTime = histogram(
       "http_server_request_time_in_queue_seconds",
@@ -177,6 +172,11 @@ export class ServerInstruments {
       "http_server_accept_queue",
       "Connections that the kernel has completed and nobody has accepted (Linux), and the most that fit.",
       ["scope"],
+    );
+    this.acceptDrops = registry.counter(
+      "http_server_accept_queue_drops_total",
+      "Connections lost before accept (Linux), on all listening sockets of this network namespace since its start.",
+      ["reason"],
     );
   }
 

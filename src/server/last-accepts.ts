@@ -9,24 +9,29 @@
  */
 
 import { now } from "../core/clock.ts";
+import type { QueuePlug } from "./queue-plug.ts";
 
 /** How long a turn may have taken for its answer to count, by how long one has looked for a better one. */
 const tolerances = [
-  { untilMs: 50, turnMs: 0.1 },
-  { untilMs: 250, turnMs: 1 },
-  { untilMs: 1_000, turnMs: Infinity },
+  { untilMs: 50, turnMs: 0.1, narrow: false },
+  { untilMs: 250, turnMs: 1, narrow: false },
+  { untilMs: 1_000, turnMs: Infinity, narrow: true },
 ] as const;
 
 /**
- * Resolves right after a turn of the loop in which nothing was accepted; `accepted` counts. On a server that never
- * comes to an end with accepting, after a second. Close the listener at once, before anything else is awaited.
- * `plug` says whether nobody has come in the meantime.
+ * Resolves right after a turn of the loop in which nothing was accepted; `accepted` counts. A server that is never done
+ * with accepting has its queue narrowed after a while, and is waited for no longer than a second. Close the listener at
+ * once, before anything else is awaited. `plug` says whether nobody has come in the meantime.
  */
-export async function untilNobodyQueues(accepted: () => number, plug: () => Promise<boolean>): Promise<void> {
+export async function untilNobodyQueues(
+  accepted: () => number,
+  plug: Pick<QueuePlug, "plug" | "narrow">,
+): Promise<void> {
   const from = now();
   // The rest of this turn says nothing: its poll may be over.
   await nextTurn();
-  for (const { untilMs, turnMs } of tolerances) {
+  for (const { untilMs, turnMs, narrow } of tolerances) {
+    if (narrow) plug.narrow();
     while (now() - from < untilMs) {
       const before = accepted();
       const startedAt = now();
@@ -34,7 +39,7 @@ export async function untilNobodyQueues(accepted: () => number, plug: () => Prom
       await nextTurn();
       const isQuiet = accepted() === before && now() - startedAt < turnMs;
       // oxlint-disable-next-line no-await-in-loop
-      if (isQuiet && (await plug())) return;
+      if (isQuiet && (await plug.plug())) return;
     }
   }
 }

@@ -5,15 +5,14 @@
  * way, HTTP/2's `write` resets the stream); and as a handler that has answered is not waited for, nobody catches
  * it, and the process ends. These do nothing then, and tell {@link LateWrites}. Until then they are Node's.
  *
- * They must not depend on the prototype, because Express replaces the prototype of
- * each response, at times after its end, and because middlewares keep the functions that they find (compression,
- * express-session) and call them whenever they like. All are shared: there is no closure and no state for a request,
- * since Node knows whether an answer is complete. Twenty own properties cost half a microsecond, so the prototype of a
- * class has them where there is a say in it, and a response has them only from its end on, if it is not of that class
- * any more. `Object.setPrototypeOf`, the other way to change many methods at once, takes 1 us.
+ * They are the response's own from its beginning on, and not its prototype's: Express replaces the prototype of each
+ * response, and middlewares keep the functions that they find before the answer (compression, express-session) and call
+ * them whenever they like. All are shared: there is no closure and no state for a request, since Node knows whether an
+ * answer is complete. Set on a finished object they cost half a microsecond; a class with places for them (`attend.ts`)
+ * sets them for 10 ns.
  *
  * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
- * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
+ * `destroy()` (but see `spent-socket.ts`), and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
  */
 
 import type { EventEmitter } from "node:events";
@@ -22,8 +21,8 @@ import type { LateRequest, LateWrites } from "./late-writes.ts";
 
 export { exchangeOf };
 
-/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
-const contained: unique symbol = Symbol("sluice.contained");
+/** On the prototype of a class whose responses have the methods below: what its base has. Saves a search for that. */
+export const baseMethods: unique symbol = Symbol("sluice.base");
 
 /** What is needed of that request-answer here. */
 export interface LateWriteOwner {
@@ -36,8 +35,8 @@ export interface ContainableResponse {
   readonly headersSent: boolean;
   /** Set by {@link containLateWrites}. */
   [exchangeOf]?: LateWriteOwner | undefined;
-  /** See below. */
-  readonly [contained]?: Pick<Methods, "end">;
+  /** Gone when somebody gives it another prototype. */
+  readonly [baseMethods]?: Readonly<ContainedMethods>;
 }
 
 interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
@@ -49,7 +48,8 @@ interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" |
 
 type Method = (this: Response, ...args: unknown[]) => unknown;
 
-interface Methods {
+/** The methods that are contained. */
+export interface ContainedMethods {
   setHeader: Method;
   appendHeader: Method;
   removeHeader: Method;
@@ -75,76 +75,8 @@ interface Methods {
 export function containLateWrites(response: ContainableResponse, owner: LateWriteOwner): void {
   response[exchangeOf] = owner;
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types of node:http say the same in more words
-  setMethods(response as Response & Methods);
-}
-
-/**
- * The same for all responses of a class, whose prototype this is: to set them on each response takes half a microsecond.
- */
-export function containClass(prototype: ContainableResponse, base: ContainableResponse): void {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-  const methods = prototype as Response & Methods;
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-  const below = base as Response & Methods;
-  setMethods(methods);
-  // The four that every answer calls, without a search for what is beneath them.
-  methods.setHeader = function setContainedHeader(name, value) {
-    return isHeadLate(this)
-      ? late(this, "setHeader", setContainedHeader, this)
-      : below.setHeader.call(this, name, value);
-  };
-  methods.writeHead = function writeContainedHead(status, reason, headers) {
-    return isHeadLate(this)
-      ? late(this, "writeHead", writeContainedHead, this)
-      : below.writeHead.call(this, status, reason, headers);
-  };
-  methods.write = function writeContained(chunk, encoding, callback) {
-    return isComplete(this)
-      ? writeLate(this, writeContained, [encoding, callback])
-      : below.write.call(this, chunk, encoding, callback);
-  };
-  methods.end = function endContained(chunk, encoding, callback) {
-    return isLateEnd(this, chunk)
-      ? endLate(this, endContained, [encoding, callback])
-      : endInTime(this, below, [chunk, encoding, callback]);
-  };
-}
-
-/**
- * Sees to a response that is complete, if its class does not: Express, for one, gives each another prototype.
- *
- * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
- */
-export function containComplete(response: ContainableResponse): void {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-  if (!isContained(response)) setAllButEnd(response as Response & Methods);
-}
-
-/** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
-export function containCut(response: ContainableResponse): void {
-  if (isContained(response)) return;
-  for (const [name, method] of Object.entries(allMethods)) {
-    const isFree = Reflect.get(response, name) !== undefined && !Object.hasOwn(response, name);
-    if (isFree) Reflect.set(response, name, method);
-  }
-}
-
-function isContained(response: ContainableResponse): boolean {
-  return response[contained] !== undefined;
-}
-
-/** The methods of the response's class, if they are there. */
-export function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined {
-  return response[contained];
-}
-
-function setMethods(res: Response & Methods): void {
-  Object.defineProperty(res, contained, { value: res });
+  const res = response as Response & ContainedMethods;
   res.end = end;
-  setAllButEnd(res);
-}
-
-function setAllButEnd(res: Response & Methods): void {
   res.setHeader = setHeader;
   res.appendHeader = appendHeader;
   res.removeHeader = removeHeader;
@@ -166,10 +98,12 @@ function setAllButEnd(res: Response & Methods): void {
 }
 
 /** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
-export function beneath(response: ContainableResponse): Readonly<Methods> {
+export function beneath(response: ContainableResponse): Readonly<ContainedMethods> {
+  const ofClass = response[baseMethods];
+  if (ofClass !== undefined) return ofClass;
   let proto = Object.getPrototypeOf(response);
-  // Ours are on its class, or somebody passes on `Object.create(res)`, whose prototype has them.
-  while (contained in proto) proto = Object.getPrototypeOf(proto);
+  // Somebody passes on `Object.create(res)`, whose prototype has ours.
+  while (proto[exchangeOf] !== undefined) proto = Object.getPrototypeOf(proto);
   return proto;
 }
 
@@ -191,12 +125,12 @@ function isHeadLate(res: Response): boolean {
   return res.headersSent && (res.writableEnded || isCut(res));
 }
 
-function tell(res: Response, method: keyof Methods, callee: (...args: never) => unknown): void {
+function tell(res: Response, method: keyof ContainedMethods, callee: (...args: never) => unknown): void {
   res[exchangeOf]?.lateWrites.add(method, res.req, callee);
 }
 
 /** Tells of a call, and returns what it shall return. */
-function late<R>(res: Response, method: keyof Methods, callee: Method, result: R): R {
+function late<R>(res: Response, method: keyof ContainedMethods, callee: Method, result: R): R {
   tell(res, method, callee);
   return result;
 }
@@ -283,7 +217,12 @@ function writeInformation(this: Response, ...args: unknown[]): unknown {
 }
 
 /** Whether it is too late for an interim answer. HTTP/2 throws at one as soon as the client has left, header or not. */
-function isPastInforming(res: Response, method: keyof Methods, callee: Method, args: readonly unknown[]): boolean {
+function isPastInforming(
+  res: Response,
+  method: keyof ContainedMethods,
+  callee: Method,
+  args: readonly unknown[],
+): boolean {
   const isLate = isHeadLate(res);
   if (!isLate && !isCut(res)) return false;
   if (isLate) tell(res, method, callee);
@@ -299,41 +238,25 @@ function createPushResponse(this: Response, ...args: unknown[]): unknown {
 }
 
 function write(this: Response, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
-  return isComplete(this)
-    ? writeLate(this, write, [encoding, callback])
-    : beneath(this).write.call(this, chunk, encoding, callback);
-}
-
-function writeLate(res: Response, callee: Method, args: readonly unknown[]): boolean {
-  tell(res, "write", callee);
-  failLater(args);
+  if (!isComplete(this)) return beneath(this).write.call(this, chunk, encoding, callback);
+  tell(this, "write", write);
+  failLater([encoding, callback]);
   // A source that looks at it stops.
   return false;
 }
 
 function end(this: Response, chunk?: unknown, encoding?: unknown, callback?: unknown): unknown {
-  return isLateEnd(this, chunk)
-    ? endLate(this, end, [encoding, callback])
-    : endInTime(this, beneath(this), [chunk, encoding, callback]);
-}
-
-function isLateEnd(res: Response, chunk: unknown): boolean {
-  return isComplete(res) && Boolean(chunk) && typeof chunk !== "function";
-}
-
-function endLate(res: Response, callee: Method, args: readonly unknown[]): Response {
-  tell(res, "end", callee);
-  failLater(args);
-  return res;
-}
-
-function endInTime(res: Response, methods: Pick<Methods, "end">, args: readonly [unknown, unknown, unknown]): unknown {
+  // With nothing to write it is harmless, also twice, and widely done: it is Node's.
+  if (isComplete(this) && Boolean(chunk) && typeof chunk !== "function") {
+    tell(this, "end", end);
+    failLater([encoding, callback]);
+    return this;
+  }
   try {
-    // With nothing to write it is harmless, also twice, and widely done: it is Node's.
-    return methods.end.call(res, args[0], args[1], args[2]);
+    return beneath(this).end.call(this, chunk, encoding, callback);
   } catch (error) {
-    if (!isCut(res) || !isLengthMismatch(error)) throw error;
-    return res;
+    if (!isCut(this) || !isLengthMismatch(error)) throw error;
+    return this;
   }
 }
 
@@ -372,7 +295,8 @@ function onLatePipe(this: Response, source?: EventEmitter & { unpipe?: (res: Res
   process.nextTick(unpipe);
 }
 
-const allMethods: Readonly<Methods> = {
+/** As they are put on a response, for those who set or need them one by one. */
+export const containedMethods: Readonly<ContainedMethods> = {
   setHeader,
   appendHeader,
   removeHeader,
@@ -392,6 +316,3 @@ const allMethods: Readonly<Methods> = {
   writeInformation,
   createPushResponse,
 };
-
-/** As they are put on a response, for those who need more of them. */
-export const containedMethods: Readonly<Pick<Methods, "writeHead" | "end">> = { writeHead, end };

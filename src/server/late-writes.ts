@@ -12,7 +12,10 @@ import { now } from "../core/clock.ts";
 
 /** One place in the code that writes late. */
 export interface LateWrite {
-  /** The first method called there, such as `setHeader`; `pipe` stands for a stream that was piped into the response. */
+  /**
+   * The first method called there, such as `setHeader`; `pipe` stands for a stream that was piped into the response, and
+   * `destroy` for a connection that was to be ended: in Express, a handler that fails after its answer.
+   */
   readonly method: string;
   /** How often anything was called late there. */
   readonly count: number;

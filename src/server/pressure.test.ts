@@ -3,6 +3,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { Registry } from "../core/instruments.ts";
+import { listen } from "../../test/support/loopback.ts";
+import { createServer } from "./server.ts";
 import { Pressure, type PressureProbes } from "./pressure.ts";
 
 const off = { maxEventLoopUtilization: 1, maxHeapUtilization: 1 };
@@ -204,4 +207,19 @@ test("the readings keep no process alive, and remember no request", async () => 
   await promisify(execFile)(globalThis.process.execPath, ["--input-type=module", "--eval", source], {
     timeout: 30_000,
   });
+});
+
+test("a server that has drained takes no more readings", async (t) => {
+  const set = t.mock.method(globalThis, "setTimeout");
+  const clear = t.mock.method(globalThis, "clearTimeout");
+  const server = createServer({ registry: new Registry(), concurrency: { maxEventLoopUtilization: 0.9 } });
+  await listen(server);
+  const [planned] = set.mock.calls.filter((call) => call.arguments[1] === 1_000).map((call) => call.result);
+  assert.ok(planned, "no reading was planned");
+  const isCalledOff = (): boolean => clear.mock.calls.some((call) => call.arguments[0] === planned);
+  assert.equal(isCalledOff(), false);
+
+  await server.drain();
+
+  assert.equal(isCalledOff(), true);
 });

@@ -30,23 +30,48 @@ function handleOf(owner: object): Handle | undefined {
   return typeof handle === "object" && handle !== null ? handle : undefined;
 }
 
-/** @returns whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
-export async function plugQueue(server: Pick<Server, "address">, { isOwn, backlog }: Listening): Promise<boolean> {
-  const address = server.address();
-  const handle = handleOf(server);
-  if (process.platform !== "linux" || !isOwn || address === null || typeof address === "string") return true;
-  if (handle?.listen === undefined || handle.fd === undefined || handle.fd < 0) return true;
-  const anywhere: Readonly<Record<string, string>> = { "::": "::1", "0.0.0.0": "127.0.0.1" };
-  if (handle.listen(0) !== 0) return true;
-  const plug = connect({ port: address.port, host: anywhere[address.address] ?? address.address });
-  plug.on("error", () => plug.destroy());
-  plug.unref();
-  // Node connects in the next tick, which comes before this one.
-  const isIn = await new Promise<boolean>((resolve) => {
-    process.nextTick(() => resolve(handleOf(plug)?.getpeername?.({}) === 0));
-  });
-  // Later: closed before the listener is, it would leave its place.
-  setImmediate(() => plug.destroy());
-  if (!isIn) handle.listen(backlog);
-  return isIn;
+const anywhere: Readonly<Record<string, string>> = { "::": "::1", "0.0.0.0": "127.0.0.1" };
+
+/** Invariant: the queue is as long as it was asked for, unless `#isNarrow` or our own connection has just got in. */
+export class QueuePlug {
+  readonly #server: Pick<Server, "address">;
+  readonly #listening: Listening;
+  #isNarrow = false;
+
+  constructor(server: Pick<Server, "address">, listening: Listening) {
+    this.#server = server;
+    this.#listening = listening;
+  }
+
+  /**
+   * Makes the queue hold one connection, until the listener is closed: a server that never comes to an end with accepting
+   * would otherwise be closed with as many as always wait there. Who gets no place tries again after a second.
+   */
+  narrow(): void {
+    this.#isNarrow = this.#resize(0);
+  }
+
+  /** Resolves to whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
+  async plug(): Promise<boolean> {
+    const address = this.#server.address();
+    if (address === null || typeof address === "string" || !this.#resize(0)) return true;
+    const plug = connect({ port: address.port, host: anywhere[address.address] ?? address.address });
+    plug.on("error", () => plug.destroy());
+    plug.unref();
+    // Node connects in the next tick, which comes before this one.
+    const isIn = await new Promise<boolean>((resolve) => {
+      process.nextTick(() => resolve(handleOf(plug)?.getpeername?.({}) === 0));
+    });
+    // Later: closed before the listener is, it would leave its place.
+    setImmediate(() => plug.destroy());
+    if (!isIn && !this.#isNarrow) this.#resize(this.#listening.backlog);
+    return isIn;
+  }
+
+  /** `false` where that cannot be done, or is not ours to do. */
+  #resize(backlog: number): boolean {
+    const handle = handleOf(this.#server);
+    if (process.platform !== "linux" || !this.#listening.isOwn || handle?.listen === undefined) return false;
+    return handle.fd !== undefined && handle.fd >= 0 && handle.listen(backlog) === 0;
+  }
 }

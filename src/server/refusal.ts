@@ -9,8 +9,9 @@
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
 
-import { ServerResponse, STATUS_CODES, type IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { http } from "./builtins.ts";
 
 /** What a client is told instead of an answer. */
 export interface Refusal {
@@ -84,7 +85,7 @@ export function abortRequest(
 /** A whole answer, as it goes over the wire. */
 export function wireFormat({ status, message, retryAfterMs }: Refusal): string {
   const lines = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}`,
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? "Unknown"}`,
     `Date: ${new Date().toUTCString()}`,
     "Content-Type: text/plain; charset=utf-8",
     `Content-Length: ${Buffer.byteLength(message) + 1}`,
@@ -97,7 +98,7 @@ export function wireFormat({ status, message, retryAfterMs }: Refusal): string {
 /** The response that http lets write on this socket now. */
 function currentAnswer(socket: Socket): ServerResponse | undefined {
   const answer: unknown = Reflect.get(socket, "_httpMessage");
-  return answer instanceof ServerResponse ? answer : undefined;
+  return answer instanceof http.ServerResponse ? answer : undefined;
 }
 
 /**

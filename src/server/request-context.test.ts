@@ -255,3 +255,29 @@ test("the deadline of a context is the handler's, or the caller's if that is ear
     assert.ok(found <= most && found > most - 500, `${found} ms of ${most} ms are left`);
   }
 });
+
+test("a deadline that the handler moves is that of the context, and of those below, at once", async () => {
+  const left: Record<string, number> = {};
+  const server = make(false, { handlerTimeout: "10s", writeTimeout: "20s" }, (req, res) => {
+    const own = context();
+    using child = own.child({});
+    if (req.url === "/later") controller(res).extend("60s");
+    else {
+      res.write("begun");
+      controller(res).setWriteDeadline("5s");
+    }
+    // The one below first: to ask the one above brings it up to date.
+    Object.assign(left, { [`${req.url} child`]: child.remaining(), [`${req.url} own`]: own.remaining() });
+    res.end();
+  });
+  await using listening = await listen(server);
+  await using client = await SlowClient.open(listening);
+  for (const path of ["/later", "/sooner"]) client.write(get(path));
+  await until(() => Object.keys(left).length === 4);
+
+  const expected = { "/later child": 70_000, "/later own": 70_000, "/sooner child": 5_000, "/sooner own": 5_000 };
+  for (const [name, most] of Object.entries(expected)) {
+    const found = left[name] ?? 0;
+    assert.ok(found <= most && found > most - 500, `${name}: ${found} ms of ${most} ms are left`);
+  }
+});

@@ -7,6 +7,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
+import { OptionError } from "../core/errors.ts";
 import { instruments, type Registry } from "../core/instruments.ts";
 import {
   bytes,
@@ -450,7 +451,48 @@ const limitRule: OptionRule<number | "adaptive", number | "adaptive"> = {
 /** A time that may be 0: not to wait at all is a choice here. */
 const settleRule: OptionRule<Duration, number> = {
   fallback: 0,
-  parse: (raw) => (raw === 0 || raw === "0s" || raw === "0ms" ? 0 : duration({ fallback: 0, max: hourMs }).parse(raw)),
+  parse(raw) {
+    if (raw === 0 || /^0(?:ms|s|m|h)$/.test(String(raw))) return 0;
+    try {
+      return duration({ fallback: 0, max: hourMs }).parse(raw);
+    } catch {
+      throw new RangeError(
+        `must be from 0 to 1h, as milliseconds or like "5s"; got ${JSON.stringify(raw) ?? "nothing"}`,
+      );
+    }
+  },
+};
+
+const concurrencyTable: OptionTable<ConcurrencyOptions, ResolvedConcurrency> = {
+  limit: limitRule,
+  min: count({ fallback: 8, min: 1, max: 100_000 }),
+  max: count({ fallback: 1_000, min: 1, max: 100_000 }),
+  queue: count({ fallback: 100 }),
+  queueTimeout: duration({ fallback: 1_000 }),
+  exempt: given<readonly string[]>({ fallback: ["/livez", "/readyz", "/healthz"], check: bePaths }),
+  priority: given<((req: IncomingMessage) => number) | undefined>({ fallback: undefined, check: beFunction }),
+  maxEventLoopUtilization: ratio({ fallback: 1 }),
+  maxHeapUtilization: ratio({ fallback: 1 }),
+};
+
+const concurrencyGroup = group<ConcurrencyOptions, ResolvedConcurrency>("Server.concurrency", concurrencyTable);
+
+function contradict(key: string, value: number, bound: string): never {
+  throw new OptionError(`Server.concurrency.${key}`, `is ${value}, which contradicts ${bound}.`);
+}
+
+/** A fixed limit needs neither `min` nor `max`; but whoever gives one means something by it. */
+const concurrencyRule: OptionRule<ConcurrencyOptions, ResolvedConcurrency> = {
+  fallback: concurrencyGroup.fallback,
+  parse(raw) {
+    const resolved = concurrencyGroup.parse(raw);
+    const { limit, min, max } = resolved;
+    if (min > max && (limit === "adaptive" || raw.min != null)) contradict("min", min, `max: ${max}`);
+    if (limit === "adaptive") return resolved;
+    if (raw.max != null && limit > max) contradict("limit", limit, `max: ${max}`);
+    if (raw.min != null && limit < min) contradict("limit", limit, `min: ${min}`);
+    return resolved;
+  },
 };
 
 const retryAfterRule: OptionRule<Duration, number> = {
@@ -492,17 +534,7 @@ export const serverOptions: OptionTable<ServerOptions, ResolvedServerOptions> = 
   maxRequestsPerConn: count({ fallback: Infinity, min: 1 }),
   keepAlive: flag({ fallback: true }),
   backlog: count({ fallback: 4_096, min: 1, max: 65_535 }),
-  concurrency: group<ConcurrencyOptions, ResolvedConcurrency>("Server.concurrency", {
-    limit: limitRule,
-    min: count({ fallback: 8, min: 1, max: 100_000 }),
-    max: count({ fallback: 1_000, min: 1, max: 100_000 }),
-    queue: count({ fallback: 100 }),
-    queueTimeout: duration({ fallback: 1_000 }),
-    exempt: given<readonly string[]>({ fallback: ["/livez", "/readyz", "/healthz"], check: bePaths }),
-    priority: given<((req: IncomingMessage) => number) | undefined>({ fallback: undefined, check: beFunction }),
-    maxEventLoopUtilization: ratio({ fallback: 1 }),
-    maxHeapUtilization: ratio({ fallback: 1 }),
-  }),
+  concurrency: concurrencyRule,
   drain: group<DrainOptions, ResolvedServerOptions["drain"]>("Server.drain", {
     settle: settleRule,
     grace: duration({ fallback: 30_000 }),

@@ -5,10 +5,11 @@
  */
 
 import type { AddressInfo } from "node:net";
+import type { CounterFamily } from "../core/instruments.ts";
 import type { LifecycleState } from "../core/lifecycle.ts";
 import type { RejectReason, ShedReason, TimeoutKind } from "./instruments.ts";
 import type { LateWrite } from "./late-writes.ts";
-import { readListenQueue } from "./listen-queue.ts";
+import { readListenDrops, readListenQueue } from "./listen-queue.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
 /** A server at one moment. Levels first, then totals since the start. */
@@ -115,5 +116,29 @@ export function observeServer(core: ServerCore, addressOf: () => AddressInfo | s
       report(queue.limit, name, "limit");
     }),
   );
+  stack.use(observeDrops(instruments.acceptDrops));
   return stack;
+}
+
+/** The servers of this process that would tell it. The kernel counts for all of them together: only the first one does. */
+const tellers = new WeakMap<CounterFamily, Set<object>>();
+
+function observeDrops(drops: CounterFamily): Disposable {
+  const those = tellers.get(drops) ?? new Set();
+  tellers.set(drops, those);
+  const teller = {};
+  those.add(teller);
+  const observed = drops.observe((report) => {
+    const [first] = those;
+    const counts = first === teller ? readListenDrops() : undefined;
+    if (counts === undefined) return;
+    report(counts.overflows, "overflow");
+    report(counts.drops - counts.overflows, "other");
+  });
+  return {
+    [Symbol.dispose]: () => {
+      those.delete(teller);
+      observed[Symbol.dispose]();
+    },
+  };
 }

@@ -14,9 +14,10 @@
  * which llhttp accepts for a few methods and does not tell.
  */
 
-import { METHODS, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { isIPv6 } from "node:net";
 import { badRequests, type BadRequest } from "./bad-request.ts";
+import { http } from "./builtins.ts";
 
 /** Character codes. */
 const slash = 0x2f;
@@ -25,7 +26,7 @@ const letterT = 0x74;
 const digit0 = 0x30;
 const digit9 = 0x39;
 
-const knownMethods: ReadonlySet<string> = new Set(METHODS);
+const knownMethods: ReadonlySet<string> = new Set(http.METHODS);
 
 /** Hosts found to be good, so that each is parsed once; forgotten all together when there are too many. */
 const goodHosts = new Set<string>();

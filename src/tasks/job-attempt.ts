@@ -225,7 +225,7 @@ export class JobAttempt extends RingNode {
 
   #endUnbegun(reason: "malformed" | "vanished", error: unknown): void {
     this.#isHandled = true;
-    void this.#settle({ kind: "dead", reason, error }, reason === "malformed" ? "malformed" : "lost");
+    void this.#settle({ kind: "dead", reason, error }, reason);
   }
 
   /** Tells the store. It does not reject. */

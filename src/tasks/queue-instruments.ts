@@ -10,7 +10,7 @@ import {
 } from "../core/instruments.ts";
 
 const addResults = ["added", "duplicate", "failed"] as const;
-const attemptOutcomes = ["ok", "error", "timeout", "cancelled", "lost", "released", "malformed"] as const;
+const attemptOutcomes = ["ok", "error", "timeout", "cancelled", "lost", "released", "malformed", "vanished"] as const;
 const deadReasons = ["attempts", "permanent", "malformed", "vanished"] as const;
 
 /** What became of a job that was to be added. `failed`: that is not known, or it was not. */
@@ -18,7 +18,7 @@ export type AddResult = (typeof addResults)[number];
 
 /**
  * How an attempt ended. `cancelled`: by the drain. `lost`: its lease was gone. `released`: it was not begun, and given
- * back. `malformed`: it was no job of ours.
+ * back. `malformed`: it was no job of ours. `vanished`: it had no attempts left, and its takers were never heard of.
  */
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 

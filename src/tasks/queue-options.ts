@@ -49,7 +49,7 @@ export interface RateLimitOptions {
    *
    * It holds for each process: with four of them, give each a quarter.
    *
-   * @default none
+   * @default 100
    * @range 1 to 1000000
    */
   readonly limit?: number;
@@ -140,13 +140,13 @@ export interface QueueOptions {
   /**
    * How many jobs this process begins in a time.
    *
-   * @default none: no limit
+   * @default none
    */
   readonly rateLimit?: RateLimitOptions;
 }
 
-/** What can be said of one job. */
-export interface JobOptions {
+/** What can be said of a call that adds. */
+export interface AddOptions {
   /**
    * Jobs of one key are one job: a second one is a duplicate until the first is done or dead (or within a window of
    * time, as the store can). Up to 200 characters.
@@ -157,7 +157,7 @@ export interface JobOptions {
   /**
    * How long it waits before it is ready.
    *
-   * @default none: it is ready at once
+   * @default none, ready at once
    * @range above 0 to 8760 h
    */
   readonly delay?: Duration;
@@ -168,25 +168,24 @@ export interface JobOptions {
    * @range -100 to 100
    */
   readonly priority?: number;
-}
-
-/** What can be said of a call that adds. */
-export interface AddOptions extends JobOptions {
   /**
    * Longest time until the call settles.
    *
-   * @default none: `addTimeout` of the queue
+   * @default addTimeout of the queue
    * @range above 0 to 10 m
    */
   readonly timeout?: Duration;
 }
+
+/** What can be said of one of several jobs. */
+export type JobOptions = Omit<AddOptions, "timeout">;
 
 /** What can be said of a schedule. */
 export interface ScheduleOptions {
   /**
    * Tells apart schedules of one queue that have the same pattern. All processes give the same name.
    *
-   * @default none: the pattern is the name
+   * @default the pattern
    */
   readonly name?: string;
   /**
@@ -275,7 +274,7 @@ export const queueOptions: OptionTable<QueueOptions, ResolvedQueueOptions> = {
   deadFor: duration({ fallback: 336 * hour }),
   rateLimit: optional(
     group<RateLimitOptions, ResolvedRateLimit>("Queue.rateLimit", {
-      limit: count({ fallback: 0, min: 1, max: 1_000_000 }),
+      limit: count({ fallback: 100, min: 1, max: 1_000_000 }),
       per: duration({ fallback: 1_000, max: 24 * hour }),
     }),
   ),

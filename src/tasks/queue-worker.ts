@@ -13,6 +13,7 @@ import { RateGate } from "./rate-gate.ts";
 import type { LeftOver } from "./task-runner.ts";
 import type { Consumer, Delivery } from "./store.ts";
 import type { StoreLink } from "./store-link.ts";
+import { within } from "./within.ts";
 
 /** Why nothing is taken at present. */
 type PauseReason = "user" | "rate" | "stuck";
@@ -81,9 +82,7 @@ export class QueueWorker {
     if (this.#running === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onIdle = resolve;
-    const timer = timeoutMs === Infinity ? undefined : outside(() => setTimeout(resolve, timeoutMs));
-    await promise;
-    clearTimeout(timer);
+    await within(promise, timeoutMs, undefined);
     this.#onIdle = undefined;
   }
 

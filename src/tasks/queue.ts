@@ -194,9 +194,15 @@ export class Queue<T> {
       timezone,
       canDelay,
       add: async ({ id, delayMs }) => {
-        await this.#add(undefined, () => [
-          { ...this.#newJob(data, given, undefined), id, delayMs: canDelay ? delayMs : 0 },
-        ]);
+        try {
+          await this.#add(undefined, () => [
+            { ...this.#newJob(data, given, undefined), id, delayMs: canDelay ? delayMs : 0 },
+          ]);
+        } catch (error) {
+          // There is no caller who could hear of it.
+          this.#host.reports.add(error, { mechanism: "store", level: "error", queue: this.name });
+          throw error;
+        }
       },
     });
     this.#schedules.add(schedule);

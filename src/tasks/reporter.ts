@@ -8,6 +8,7 @@
 
 import { now } from "../core/clock.ts";
 import type { Counter, Registry } from "../core/instruments.ts";
+import { within } from "./within.ts";
 
 /** What an error is about. */
 export interface ReportContext {
@@ -97,7 +98,8 @@ export class Reports {
   /** Resolves to whether all reports have gone out. It does not reject, and takes no longer than `timeoutMs`. */
   async flush(timeoutMs: number): Promise<boolean> {
     try {
-      return (await this.#options.reporter?.flush(timeoutMs)) ?? true;
+      const { reporter } = this.#options;
+      return reporter === undefined || (await within(reporter.flush(timeoutMs), timeoutMs, false));
     } catch {
       this.#failed.add();
       return false;

@@ -12,7 +12,8 @@ export interface ResponseLike {
   readonly writableFinished?: boolean;
   readonly closed?: boolean;
   readonly destroyed?: boolean;
-  readonly stream?: { readonly closed?: boolean } | null | undefined;
+  /** Of HTTP/2. */
+  readonly stream?: { readonly closed?: boolean; readonly rstCode?: number | undefined } | null | undefined;
   on(event: "finish" | "close", listener: () => void): unknown;
 }
 
@@ -28,9 +29,9 @@ interface Followed extends ResponseLike {
   [followersKey]?: ResponseFollower[] | undefined;
 }
 
-/** Whether all that there was to send was handed over. Of what has not ended it is not known yet. */
+/** Whether all that there was to send was handed over. Node finishes an HTTP/2 response also if its stream was reset. */
 function isDelivered(res: ResponseLike): boolean {
-  return res.writableFinished ?? res.writableEnded;
+  return res.writableEnded && res.writableFinished !== false && (res.stream?.rstCode ?? 0) === 0;
 }
 
 function hasEnded(res: ResponseLike): boolean {

@@ -90,7 +90,7 @@ export class Schedule implements Disposable {
     try {
       await add({ id: jobIdOf(`${queue}\n${name}`, dueAt), delayMs: Math.max(0, dueAt - Date.now()) });
     } catch {
-      // Counted and reported by the queue.
+      // Counted and reported by the queue. Once drained there is no next time.
       if (Date.now() - dueAt < aheadMs) {
         this.#timer = outside(() => setTimeout(() => void this.#add(dueAt), retryMs).unref());
         return;

@@ -10,6 +10,7 @@ import { outside } from "../core/outside.ts";
 import { StoreUnavailableError, TasksDrainingError } from "./errors.ts";
 import type { Reports } from "./reporter.ts";
 import type { QueueSettings, Store } from "./store.ts";
+import { within } from "./within.ts";
 
 const firstRetryMs = 100;
 const lastRetryMs = 2_000;
@@ -81,10 +82,13 @@ export class StoreLink {
     const timer = outside(() => setTimeout(() => reject(this.#explainTimeout(limit)), limit.timeoutMs));
     // The store has a little less, so that its own error, which knows more, comes first.
     const leftMs = (): number => Math.max(1, deadline - now() - Math.min(50, limit.timeoutMs / 10));
-    limit.after.then(() => call(leftMs())).then(resolve, reject);
+    // Whoever was told that it failed must not find it done when the engine comes up at last.
+    let isOver = false;
+    limit.after.then(() => (isOver ? undefined : call(leftMs()).then(resolve, reject))).catch(reject);
     try {
       return await promise;
     } finally {
+      isOver = true;
       clearTimeout(timer);
     }
   }
@@ -99,17 +103,12 @@ export class StoreLink {
   async stop(timeoutMs: number): Promise<unknown> {
     this.close();
     if (this.#started === undefined) return undefined;
-    const { promise, resolve } = Promise.withResolvers<unknown>();
-    const timer = outside(() =>
-      setTimeout(
-        () => resolve(new StoreUnavailableError(this.store.name, `The store did not stop within ${timeoutMs} ms.`)),
-        timeoutMs,
-      ),
+    const late = new StoreUnavailableError(this.store.name, `The store did not stop within ${timeoutMs} ms.`);
+    const stopped = outside(() => this.store.stop(timeoutMs)).then(
+      () => undefined,
+      (error: unknown) => error,
     );
-    outside(() => this.store.stop(timeoutMs)).then(() => resolve(undefined), resolve);
-    const error = await promise;
-    clearTimeout(timer);
-    return error;
+    return within(stopped, timeoutMs, late);
   }
 
   #onError(error: unknown): void {

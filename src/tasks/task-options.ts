@@ -2,8 +2,8 @@
 
 import { duration, flag, optional, type Duration, type OptionTable } from "../core/options.ts";
 
-/** What can be said of one task. */
-export interface TaskOptions {
+/** What can be said of a task that waits for a response. */
+export interface AfterOptions {
   /**
    * Longest time for the task to run.
    *
@@ -11,15 +11,11 @@ export interface TaskOptions {
    * that does not, which is also counted as stuck. Time in the queue does not count. Too short shows as the outcome
    * `timeout` of tasks that would have ended well.
    *
-   * @default none: `timeout` of the `Tasks`
+   * @default that of the Tasks
    * @range above 0 to Infinity
    * @metric background_tasks_total{outcome="timeout"}
    */
   readonly timeout?: Duration;
-}
-
-/** What can be said of a task that waits for a response. */
-export interface AfterOptions extends TaskOptions {
   /**
    * Whether to leave the task out if the client left before all of its answer was handed to the kernel.
    *
@@ -29,6 +25,9 @@ export interface AfterOptions extends TaskOptions {
    */
   readonly onlyIfDelivered?: boolean;
 }
+
+/** What can be said of any task. */
+export type TaskOptions = Omit<AfterOptions, "onlyIfDelivered">;
 
 /** {@link AfterOptions} checked, with times in milliseconds. */
 export interface ResolvedTaskOptions {

@@ -54,7 +54,7 @@ export interface RunSettings {
   readonly onlyIfDelivered: boolean;
   readonly fn: TaskFunction;
   /** The values of whoever asked, without their limits. */
-  readonly values: OwnedContext;
+  readonly values: Context;
 }
 
 /** Fields are the runner's: see `TaskRunner`, which alone changes them. */
@@ -65,7 +65,9 @@ export class TaskRun extends RingNode implements TaskHandle, ResponseFollower {
   readonly onlyIfDelivered: boolean;
   /** Gone once it has run, with all that it closes over. */
   fn: TaskFunction | undefined;
-  values: OwnedContext | undefined;
+  readonly values: Context;
+  /** While it runs. */
+  context: OwnedContext | undefined;
   state: TaskState = "waiting";
   /** When it could have run. */
   readyAt = 0;
@@ -130,8 +132,8 @@ export class TaskRun extends RingNode implements TaskHandle, ResponseFollower {
   close(end: TaskEnd): void {
     this.end = end;
     this.fn = undefined;
-    this.values?.[Symbol.dispose]();
-    this.values = undefined;
+    this.context?.[Symbol.dispose]();
+    this.context = undefined;
     this.#accepted?.resolve(false);
     this.#accepted = undefined;
     this.#done?.resolve(end);

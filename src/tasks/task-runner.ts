@@ -27,6 +27,7 @@ import type { TaskOutcome, TaskState } from "./task-kinds.ts";
 import { TaskRun, type RunOwner, type TaskEnd } from "./task-run.ts";
 import type { ResolvedTasksOptions } from "./tasks-options.ts";
 import { noTracing } from "./tracing.ts";
+import { within } from "./within.ts";
 
 /** Longest time for which tasks are started before the loop turns: what came in meanwhile is more urgent. */
 const maxPumpMs = 10;
@@ -127,7 +128,7 @@ export class TaskRunner implements RunOwner {
   }
 
   cancel(run: TaskRun, reason: unknown): void {
-    if (run.state === "running") run.values?.cancel(reason);
+    if (run.state === "running") run.context?.cancel(reason);
     else if (run.state === "waiting" || run.state === "queued") this.#end(run, "cancelled", reason);
   }
 
@@ -136,10 +137,7 @@ export class TaskRunner implements RunOwner {
     if (this.#isIdle()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onIdle = resolve;
-    // It holds the process: a drain is the last thing that there is to wait for.
-    const timer = timeoutMs === Infinity ? undefined : outside(() => setTimeout(resolve, timeoutMs));
-    await promise;
-    clearTimeout(timer);
+    await within(promise, timeoutMs, undefined);
     this.#onIdle = undefined;
   }
 
@@ -149,7 +147,7 @@ export class TaskRunner implements RunOwner {
     for (const ring of [this.#rings.waiting, this.#callers, this.#rings.queued]) {
       for (const run of listRuns(ring)) this.#end(run, "abandoned", abandoned(run, "had not begun"));
     }
-    for (const run of listRuns(this.#rings.running)) run.values?.cancel(new ContextError("ERR_SHUTTING_DOWN"));
+    for (const run of listRuns(this.#rings.running)) run.context?.cancel(new ContextError("ERR_SHUTTING_DOWN"));
     return left;
   }
 
@@ -225,7 +223,7 @@ export class TaskRunner implements RunOwner {
 
   #start(run: TaskRun, at: number): void {
     const { fn, values } = run;
-    if (fn === undefined || values === undefined) return;
+    if (fn === undefined) return;
     if (values.done) {
       this.#end(run, "cancelled", values.cause);
       return;
@@ -240,6 +238,7 @@ export class TaskRunner implements RunOwner {
     const traceparent = work?.traceparent;
     const traced = traceparent === undefined ? values : values.withValue(traceparentKey, traceparent);
     const context = traced.child({ deadline: at + run.timeoutMs });
+    run.context = context;
     try {
       const result = work === undefined ? context.run(fn, context) : work.run(() => context.run(fn, context));
       if (isThenable(result)) this.#follow(run, context, result);
@@ -339,8 +338,8 @@ export class TaskRunner implements RunOwner {
   }
 
   #report(run: TaskRun, error: unknown, level: "error" | "warning"): void {
-    const requestId = run.values?.value(requestIdKey);
-    const traceparent = run.values?.value(traceparentKey);
+    const requestId = run.values.value(requestIdKey);
+    const traceparent = run.values.value(traceparentKey);
     this.#reports.add(error, {
       mechanism: "task",
       level,

@@ -7,19 +7,19 @@
  * requests.
  */
 
-import { context, createRoot } from "../core/context.ts";
-import { OptionError } from "../core/errors.ts";
+import { now } from "../core/clock.ts";
+import { context, createRoot, traceparentKey, type Context } from "../core/context.ts";
 import { DeadlineWheel } from "../core/deadline-wheel.ts";
+import { OptionError } from "../core/errors.ts";
+import { Lifecycle, type LifecycleState } from "../core/lifecycle.ts";
+import { resolveOptions } from "../core/options.ts";
 import { TasksDrainingError } from "./errors.ts";
 import type { JobHandler } from "./job.ts";
-import { Queue, type QueueHost } from "./queue.ts";
 import type { QueueOptions } from "./queue-options.ts";
-import { StoreLink } from "./store-link.ts";
-import { Lifecycle, type LifecycleState } from "../core/lifecycle.ts";
-import { now } from "../core/clock.ts";
-import { resolveOptions } from "../core/options.ts";
+import { Queue, type QueueHost } from "./queue.ts";
 import { Reports } from "./reporter.ts";
 import { followResponse, type ResponseLike } from "./response-end.ts";
+import { StoreLink } from "./store-link.ts";
 import { TaskKinds } from "./task-kinds.ts";
 import {
   afterOptions,
@@ -30,8 +30,9 @@ import {
 } from "./task-options.ts";
 import { TaskRun, type TaskFunction, type TaskHandle } from "./task-run.ts";
 import { TaskRunner, type LeftOver } from "./task-runner.ts";
-import { describeTasks, type TasksStats } from "./tasks-stats.ts";
 import { tasksOptions, type ResolvedTasksOptions, type TasksOptions } from "./tasks-options.ts";
+import { describeTasks, type TasksStats } from "./tasks-stats.ts";
+import { noTracing } from "./tracing.ts";
 
 /** What became of a drain. */
 export interface DrainReport {
@@ -200,6 +201,14 @@ export class Tasks implements AsyncDisposable {
     this.#reports.add(error, { mechanism: "store", level: "error" });
   }
 
+  /** The values of whoever asks, and none of their limits. */
+  #valuesNow(): Context {
+    const { tracing } = this.#options;
+    const traceparent = tracing === noTracing ? undefined : tracing.current();
+    const current = traceparent === undefined ? context() : context().withValue(traceparentKey, traceparent);
+    return current.values();
+  }
+
   #begin(asked: Asked, start: (run: TaskRun) => void): TaskHandle {
     const { name, fn, resolve } = asked;
     let options = noOptions;
@@ -219,7 +228,7 @@ export class Tasks implements AsyncDisposable {
       timeoutMs: options.timeout ?? this.#options.timeout,
       onlyIfDelivered: options.onlyIfDelivered,
       fn,
-      values: context().detach({ timeout: Infinity }),
+      values: this.#valuesNow(),
     });
     this.#runner.add(run);
     if (misuse !== undefined) this.#runner.refuseMisuse(run, misuse);

@@ -25,6 +25,8 @@ export interface TracedAttempt {
 
 /** Makes spans. Calls do not throw. */
 export interface Tracing {
+  /** The traceparent of the span that is active now: a task runs outside of it, and is told. */
+  current(): string | undefined;
   /** Jobs are being added to a queue. `parent` is the traceparent of whoever does it. */
   startAdd(queue: string, parent: string | undefined): TracedWork;
   /** A job is being done. */
@@ -40,6 +42,7 @@ const untraced: TracedWork = Object.freeze({
 
 /** Of those who do not trace. */
 export const noTracing: Tracing = Object.freeze({
+  current: () => undefined,
   startAdd: () => untraced,
   startAttempt: () => untraced,
   startTask: () => untraced,

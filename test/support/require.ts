@@ -48,7 +48,16 @@ const debianServer =
     findProgram(`${path}${delimiter}/usr/sbin`, [name]);
 
 /** Name of something that a test may need. */
-export type RequirementName = "go" | "chromium" | "haproxy" | "nginx" | "redis" | "postgres" | "nats" | "node24";
+export type RequirementName =
+  | "go"
+  | "chromium"
+  | "haproxy"
+  | "nginx"
+  | "redis"
+  | "postgres"
+  | "nats"
+  | "promtool"
+  | "node24";
 
 const requirements: Readonly<Record<RequirementName, Requirement>> = {
   go: {
@@ -85,6 +94,11 @@ const requirements: Readonly<Record<RequirementName, Requirement>> = {
     what: "a NATS server",
     find: program("nats-server"),
     next: "Install it with `apt-get install nats-server`; the test starts one of its own on a free port.",
+  },
+  promtool: {
+    what: "Prometheus' `promtool`",
+    find: program("promtool"),
+    next: "Install it with `apt-get install prometheus`.",
   },
   node24: {
     what: "Node 24",

@@ -48,6 +48,19 @@ export const deadCases: StoreCases = {
     },
   },
 
+  "a failure with characters that an engine does not take is kept, as far as it can be": {
+    async run({ store, queue, add, take }) {
+      await add();
+      const taker = await take();
+
+      const settled = await (await taker.next()).dead({ name: "E\0", message: "a\0b \ud800", stack: "\0" });
+
+      assert.equal(settled, "settled");
+      const [dead] = await store.listDead(queue, { limit: 1 });
+      assert.match(dead?.failure.message ?? "", /^a.b .$/s);
+    },
+  },
+
   "dead jobs are listed newest first, and page by page": {
     async run(stage) {
       const { store, queue, take } = stage;

@@ -63,6 +63,24 @@ export const leaseCases: StoreCases = {
     },
   },
 
+  "a redriven job is forgiven the takers that it has killed": {
+    appliesTo: isShared,
+    async run({ store, queue, kind, add, take, takeElsewhere }) {
+      const id = await add();
+      const doomed = await takeElsewhere();
+      await doomed.next();
+      doomed.kill();
+      const taker = await take();
+      await (await taker.next(kind.leaseMs + kind.slackMs)).dead({ name: "Error", message: "no" });
+      const dead = await store.listDead(queue, { limit: 1 });
+
+      await store.redrive(queue, "all");
+
+      const delivery = await taker.next(kind.slackMs + 1_000);
+      assert.deepEqual([delivery.id, delivery.attempt, dead[0]?.attempts], [id, 1, 2]);
+    },
+  },
+
   "a taker that stood still is told that its lease is lost, and cannot settle what another one has": {
     appliesTo: isShared,
     async run({ store, queue, kind, add, take, takeElsewhere }) {

@@ -169,13 +169,15 @@ export class SqliteConsumer implements Consumer {
 /**
  * One job in the hands of this process.
  *
- * The worker is told its end once, and goes on until it is on record, whoever still waits for that. A second call waits for the
- * same: so after a timeout the same end can be asked for again.
+ * The worker is told its end once, and goes on until it is on record, whoever still waits for that. A second call is too late,
+ * unless the first one's time was over before the worker could tell: then it waits for the same, whatever it asks for.
  */
 class SqliteDelivery implements Delivery {
   readonly job: TakenJob;
   readonly #consumer: SqliteConsumer;
   #outcome: Promise<Settled> | undefined;
+  /** Somebody waits for the outcome, or has it. */
+  #isTold = false;
   #lost: LeaseLostError | undefined;
   #controller: AbortController | undefined;
 
@@ -238,12 +240,19 @@ class SqliteDelivery implements Delivery {
     this.#controller?.abort(this.#lost);
   }
 
-  #settle(kind: SettleKind, delayMs = 0, failure: string | null = null): Promise<Settled> {
+  async #settle(kind: SettleKind, delayMs = 0, failure: string | null = null): Promise<Settled> {
+    if (this.#isTold) return "lost";
+    this.#isTold = true;
     if (this.#outcome === undefined && this.#lost !== undefined) {
       this.#consumer.forget(this);
-      this.#outcome = Promise.resolve("lost");
+      return "lost";
     }
     this.#outcome ??= this.#consumer.settle(this, kind, delayMs, failure);
-    return this.#consumer.within(this.#outcome);
+    try {
+      return await this.#consumer.within(this.#outcome);
+    } catch (error) {
+      this.#isTold = false;
+      throw error;
+    }
   }
 }

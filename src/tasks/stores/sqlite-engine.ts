@@ -6,7 +6,15 @@
  * consumer waits is taken in the same transaction. What a transaction means for memory happens after its commit.
  */
 
-import { closeFile, describeFailure, isInPlace, meaningOf, openFile, UnusableFileError } from "./sqlite-file.ts";
+import {
+  closeFile,
+  describeFailure,
+  freeBytes,
+  isInPlace,
+  meaningOf,
+  openFile,
+  UnusableFileError,
+} from "./sqlite-file.ts";
 import type { OpenFile } from "./sqlite-file.ts";
 import { JobTables } from "./sqlite-jobs.ts";
 import { addFields, settleFields, settleKinds, sharedNow } from "./sqlite-protocol.ts";
@@ -14,11 +22,13 @@ import type { AddOrder, AddReport, Failure, Orders, Report, SettleOrder, WorkerS
 import { Questions } from "./sqlite-questions.ts";
 import { Takers, type LeaseChanges } from "./sqlite-takers.ts";
 
-/** Jobs added in one transaction, unless one order has more: 10 ms or so, in which claims and settles wait. */
-const addsAtOnce = 2_000;
+/** Jobs added in one transaction, unless one order has more: some 4 ms, in which claims and settles wait. */
+const addsAtOnce = 500;
 /** Pauses between tries: for a lock that others hold, and after an error of the file or the disk. */
 const busyPauseMs = 5;
 const troublePauseMs = 200;
+/** How often it is looked how much room there is; in that time a few MB of jobs come at most. */
+const roomMs = 50;
 /** A lock that is held for longer is somebody's trouble. */
 const patienceMs = 1_000;
 
@@ -54,6 +64,8 @@ export class Engine {
   #nextDue = 0;
   #nextPoll = 0;
   #nextSweep = 0;
+  #nextRoom = 0;
+  #hasRoom = true;
   #pauseUntil = 0;
   #busySince = Infinity;
   /** Adds have found no room; until one does, they are tried apart from the rest. */
@@ -99,6 +111,7 @@ export class Engine {
       const now = Date.now();
       const tables = this.#ready();
       this.#look(tables, now);
+      this.#refuseWithoutRoom(now);
       const batch = this.#nextBatch();
       if (this.#hasWork(batch, now)) this.#carryOut(tables, batch, now);
       this.#calmDown();
@@ -148,6 +161,21 @@ export class Engine {
       }
     }
     if (this.#nextDue === 0) this.#nextDue = tables.nextDue();
+  }
+
+  /** While the disk has less room than is kept for what is done, new jobs are refused. */
+  #refuseWithoutRoom(now: number): void {
+    const { path, minFreeBytes } = this.#settings;
+    if (this.#adds.length === 0 || this.#file === undefined || minFreeBytes === 0) return;
+    if (now >= this.#nextRoom) {
+      this.#nextRoom = now + roomMs;
+      this.#hasRoom = freeBytes(path, this.#file) >= minFreeBytes;
+    }
+    if (this.#hasRoom) return;
+    const message =
+      `${path} takes no jobs: its disk has ${freeBytes(path, this.#file)} bytes free, and minFreeBytes keeps ` +
+      `${minFreeBytes} for what is done. Jobs that it has are safe; make room.`;
+    this.#refuseWith({ code: "full", message }, this.#adds.length);
   }
 
   /** What may be done in this turn. Adds whose caller has given up are left out for good. */
@@ -282,7 +310,10 @@ export class Engine {
   }
 
   #refuse(error: unknown, count: number): void {
-    const failure = describeFailure(this.#settings.path, error);
+    this.#refuseWith(describeFailure(this.#settings.path, error), count);
+  }
+
+  #refuseWith(failure: Failure, count: number): void {
     for (const { order } of this.#adds.splice(0, count)) this.#out.added.push({ order, duplicates: [], failure });
   }
 
@@ -293,8 +324,10 @@ export class Engine {
       return;
     }
     this.#pause(error, troublePauseMs);
-    this.#close();
     this.#refuse(error, this.#adds.length);
+    // Closed, it would give up the room of its log.
+    if (meaningOf(error) === "full" && this.#tables !== undefined) return;
+    this.#close();
     this.#out.answers.push(...this.#questions.refuse(describeFailure(this.#settings.path, error)));
   }
 

@@ -6,7 +6,7 @@
  * write-ahead log. All functions are for the worker thread: they wait for the disk.
  */
 
-import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Failure, WorkerSettings } from "./sqlite-protocol.ts";
@@ -142,6 +142,15 @@ export function closeFile({ db }: OpenFile): void {
 /** Whether the path still leads to the file that is open: what is added to one that was removed is lost. */
 export function isInPlace(path: string, { inode }: OpenFile): boolean {
   return statSync(path, { throwIfNoEntry: false })?.ino === inode;
+}
+
+/** Bytes that can still be written: on the disk for those without privileges, and within the file. */
+export function freeBytes(path: string, { db }: OpenFile): number {
+  const { bavail, bsize } = statfsSync(path);
+  const [pages, pageBytes] = ["freelist_count", "page_size"].map((name) =>
+    Number(db.prepare(`PRAGMA ${name}`).get()?.[name]),
+  );
+  return bavail * bsize + (pages ?? 0) * (pageBytes ?? 0);
 }
 
 /** What SQLite's error means for us. `busy`: try again. `full`: no room. `request`: this statement. `file`: the file or its disk. */

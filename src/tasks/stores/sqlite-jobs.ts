@@ -78,7 +78,9 @@ const sql = {
   deadIds: "SELECT id FROM sluice_dead WHERE queue = ? ORDER BY died_at, seq",
   revive:
     "INSERT INTO sluice_jobs (id, queue, state, priority, due, attempt, taker, key, body) " +
-    "SELECT id, queue, 0, priority, ?3, 0, NULL, key, body FROM sluice_dead WHERE id = ?1 AND queue = ?2 " +
+    "SELECT id, queue, 0, priority, ?3, 0, NULL, " +
+    "CASE WHEN EXISTS (SELECT 1 FROM sluice_jobs j WHERE j.queue = d.queue AND j.key = d.key) THEN NULL ELSE key END, " +
+    "body FROM sluice_dead d WHERE id = ?1 AND queue = ?2 " +
     "ON CONFLICT DO NOTHING",
   discard: "DELETE FROM sluice_dead WHERE id = ? AND queue = ?",
   discardAll: "DELETE FROM sluice_dead WHERE queue = ?",
@@ -281,7 +283,7 @@ export class JobTables {
     }));
   }
 
-  /** Makes dead jobs ready; one whose key is in use again stays dead. */
+  /** Makes dead jobs ready; one whose key is in use again comes without it. */
   redrive(queue: number, which: DeadSelection, now: number): number {
     const ids = which === "all" ? this.#rows("deadIds", queue).map(([id]) => String(id)) : which;
     let redriven = 0;
@@ -328,11 +330,6 @@ export class JobTables {
     } catch {
       // A full disk has no room for the pages at the end. What follows finds out by itself.
     }
-  }
-
-  /** Reads something, to see whether the file answers. */
-  ping(): void {
-    this.#row("levels", 0);
   }
 
   #move(queue: number, level: Level, count: number): void {

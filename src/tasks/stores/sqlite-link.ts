@@ -24,11 +24,11 @@ import type {
   WorkerSettings,
 } from "./sqlite-protocol.ts";
 
-/** Jobs and characters in one order of adds: 0.3 ms to pack and send. */
-const jobsInOrder = 500;
+/** Jobs and characters in one order of adds: 0.1 ms to pack and send. */
+const jobsInOrder = 250;
 const charactersInOrder = 1_048_576;
 /** Jobs that the worker has at a time: those in its transaction, and those that the next one is made of. */
-const jobsOnTheWay = 2_000;
+const jobsOnTheWay = 1_000;
 
 /** What the link hands on to the consumers. */
 export interface LinkEvents {
@@ -116,9 +116,9 @@ export class SqliteLink {
 
   /** Starts the worker; resolves when it has opened the file. */
   start(): Promise<void> {
-    const { path, synchronous, maxBytes, startTimeoutMs, pollMs } = this.#settings;
+    const { path, synchronous, maxBytes, minFreeBytes, startTimeoutMs, pollMs } = this.#settings;
     const started = new Pending<void>(() => this.#lateError(startTimeoutMs));
-    const workerData: WorkerSettings = { path, synchronous, maxBytes, startTimeoutMs, pollMs };
+    const workerData: WorkerSettings = { path, synchronous, maxBytes, minFreeBytes, startTimeoutMs, pollMs };
     this.#wheel.arm(started, startTimeoutMs + 1_000);
     // Of this process's own options none is of use to it; `--import` would even load the program's hooks.
     const worker = outside(() => new Worker(workerFile, { name: "sluice-sqlite", workerData, execArgv: [] }));

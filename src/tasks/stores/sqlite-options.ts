@@ -35,6 +35,16 @@ export interface SqliteOptions {
    */
   readonly maxBytes?: Size;
   /**
+   * Room on the disk that is not given to new jobs.
+   *
+   * With less of it free, `add` fails with `ERR_STORE_FULL`. The rest is for what is done: also the end of a job has to be
+   * written, and a disk that is full to the last byte takes none. Free room within the file counts too.
+   *
+   * @default "16mb"
+   * @range 0 to Infinity
+   */
+  readonly minFreeBytes?: Size;
+  /**
    * Largest size of what was given to `add` and is not on record yet.
    *
    * Beyond it `add` fails at once with `ERR_STORE_FULL`, since whatever comes in faster than the disk takes it would fill
@@ -71,6 +81,7 @@ export interface ResolvedSqliteOptions {
   readonly path: string;
   readonly synchronous: "full" | "normal";
   readonly maxBytes: number;
+  readonly minFreeBytes: number;
   readonly maxPendingBytes: number;
   readonly timeout: number;
   readonly pollInterval: number;
@@ -91,6 +102,7 @@ export const sqliteOptions: OptionTable<SqliteOptions, ResolvedSqliteOptions> = 
   },
   synchronous: choice({ fallback: "full", values: ["full", "normal"] }),
   maxBytes: bytes({ fallback: 4 * 1_073_741_824, min: 1_048_576 }),
+  minFreeBytes: bytes({ fallback: 16 * 1_048_576 }),
   maxPendingBytes: bytes({ fallback: 64 * 1_048_576, min: 1_048_576 }),
   timeout: duration({ fallback: 10_000 }),
   pollInterval: duration({ fallback: 50, max: 60_000 }),

@@ -12,6 +12,7 @@ export interface WorkerSettings {
   readonly path: string;
   readonly synchronous: "full" | "normal";
   readonly maxBytes: number;
+  readonly minFreeBytes: number;
   readonly startTimeoutMs: number;
   readonly pollMs: number;
 }

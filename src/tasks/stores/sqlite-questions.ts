@@ -86,7 +86,8 @@ export class Questions {
       case "discard":
         return tables.write(() => tables.discard(question.queue, question.which));
       case "ping":
-        tables.ping();
+        // Whether it could be written; nothing is.
+        tables.write(() => undefined);
         return undefined;
       case "stop":
         tables.write(() => this.#takers.dropAll(tables));

@@ -68,13 +68,14 @@ class SqliteStore implements Store {
   #host: StoreHost | undefined;
 
   constructor(options: ResolvedSqliteOptions) {
-    const { path, synchronous, maxBytes, maxPendingBytes, timeout, pollInterval } = options;
+    const { path, synchronous, maxBytes, minFreeBytes, maxPendingBytes, timeout, pollInterval } = options;
     this.#options = options;
     this.#link = new SqliteLink(
       {
         path,
         synchronous,
         maxBytes,
+        minFreeBytes,
         maxPendingBytes,
         timeoutMs: timeout,
         startTimeoutMs: timeout,
