@@ -15,10 +15,10 @@ import { stripVTControlCharacters } from "node:util";
 import { listen } from "./support/loopback.ts";
 
 const root = new URL("../", import.meta.url);
-const examples = ["examples/client/", "examples/server/"].flatMap((folder) =>
+const examples = ["examples/client/", "examples/server/", "examples/streams/"].flatMap((folder) =>
   readdirSync(new URL(folder, root)).flatMap((name) => (name.endsWith(".ts") ? folder + name : [])),
 );
-const documents = ["README.md", "docs/guide/client.md", "docs/guide/server.md"];
+const documents = ["README.md", "docs/guide/client.md", "docs/guide/server.md", "docs/guide/streams.md"];
 
 const read = (path: string): string => readFileSync(new URL(path, root), "utf8");
 

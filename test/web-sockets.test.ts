@@ -219,7 +219,10 @@ test("one that may miss the oldest gets the newest in order, and never more than
   await until(() => client.messages.at(-1)?.startsWith("599 ") === true);
 
   const numbers = client.messages.map((message) => Number.parseInt(message, 10));
-  assert.deepEqual(numbers, numbers.toSorted((a, b) => a - b));
+  assert.deepEqual(
+    numbers,
+    numbers.toSorted((a, b) => a - b),
+  );
   assert.equal(numbers.at(-1), 599);
   assert.equal(made.sockets.stats().dropped.overflow, 600 - numbers.length);
   assert.ok(numbers.length < 600);

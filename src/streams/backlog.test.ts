@@ -31,6 +31,17 @@ test("what waits elsewhere for the same client counts", () => {
   assert.deepEqual([add("aaaa", "", 7), add("aaaa", "", 6)], [false, true]);
 });
 
+test("the newest waits although more than the limit waits elsewhere", () => {
+  for (const policy of ["drop-oldest", "latest-only"] as const) {
+    const { add, takeAll, backlog } = make(policy, 10);
+
+    for (const text of ["aaaa", "bbbb", "cccc"]) add(text, text, 100);
+
+    assert.deepEqual(takeAll(), ["cccc"]);
+    assert.equal(backlog.takeMissed(), 2);
+  }
+});
+
 test("dropping the oldest keeps the newest in order, and counts what was left out", () => {
   const { add, takeAll, backlog, drops } = make("drop-oldest", 10);
 

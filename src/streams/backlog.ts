@@ -68,8 +68,10 @@ export class Backlog<Payload> {
         onDrop("superseded");
       }
     }
-    const room = limit - besides - message.byteLength;
+    let room = limit - besides - message.byteLength;
     if (policy === "disconnect" && this.bytes > room) return false;
+    // However much waits elsewhere, the newest one stays: it is what the client should see next.
+    if (message.byteLength <= limit) room = Math.max(room, 0);
     while (this.bytes > room && !this.isEmpty) {
       this.take();
       this.#miss();

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventStreamClient } from "../../test/support/event-stream-client.ts";
 import { listen, until } from "../../test/support/loopback.ts";
+import { randomFrom } from "../../test/support/random.ts";
 import { Registry } from "../core/instruments.ts";
 import { SseChannel } from "./sse-channel.ts";
 import type { SseChannelOptions } from "./sse-channel-options.ts";
@@ -128,7 +129,8 @@ async function newestOf({ open }: Made): Promise<{ readonly lastEventId: string 
 
 test("ids of the program's own are what a client resumes by, also beyond ASCII", async () => {
   await using made = await serve();
-  for (const id of ["änderung-1", "änderung-2\r\ndata: forged", "änderung-3"]) made.channel.send({ id, data: id.slice(-1) });
+  for (const id of ["änderung-1", "änderung-2\r\ndata: forged", "änderung-3"])
+    made.channel.send({ id, data: id.slice(-1) });
 
   await using client = await made.open(Buffer.from("änderung-1").toString("latin1"));
   await client.until(() => client.events.length === 2);
@@ -180,9 +182,15 @@ test("a reader that is overtaken while it catches up is told what it has missed"
   const { missed } = JSON.parse(client.data[gap] ?? "{}");
   const seen = client.data.map((data) => Number.parseInt(data, 10));
   assert.ok(gap > 0);
-  assert.deepEqual(seen.slice(0, gap), Array.from({ length: gap }, (_, at) => at));
+  assert.deepEqual(
+    seen.slice(0, gap),
+    Array.from({ length: gap }, (_, at) => at),
+  );
   assert.equal(seen[gap + 1], gap + missed);
-  assert.deepEqual(seen.slice(gap + 1), Array.from({ length: 400 - gap - missed }, (_, at) => gap + missed + at));
+  assert.deepEqual(
+    seen.slice(gap + 1),
+    Array.from({ length: 400 - gap - missed }, (_, at) => gap + missed + at),
+  );
 });
 
 test("an event is made into bytes once, whoever gets it", async () => {
@@ -200,4 +208,70 @@ test("an event is made into bytes once, whoever gets it", async () => {
   await Promise.all(clients.map((client) => client.until(() => client.data[0] === '"once"')));
 
   assert.equal(asked, 1);
+});
+
+test("with more clients than an event reaches in one turn, each has every event once and in order, whoever comes and goes", async () => {
+  const random = randomFrom();
+  await using made = await serve();
+  const seen: string[][] = Array.from({ length: 400 }, () => []);
+  const clients = await Promise.all(seen.map(() => made.open()));
+  let sent = 0;
+  const sendSome = (count: number): void => {
+    sendMany(made.channel, sent, sent + count);
+    sent += count;
+  };
+
+  for (let round = 0; round < 30; round += 1) {
+    // Between the turns of a pass, clients leave, and come again by their last id.
+    sendSome(1 + random.below(20));
+    const moving = Array.from({ length: 10 }, () => random.below(clients.length));
+    await Promise.all(
+      [...new Set(moving)].map(async (at) => {
+        const client = clients[at];
+        if (client === undefined) return;
+        await client.until(() => client.parser.lastEventId !== "");
+        await client[Symbol.asyncDispose]();
+        seen[at]?.push(...client.data);
+        sendSome(random.below(3));
+        clients[at] = await made.open(client.parser.lastEventId);
+      }),
+    );
+  }
+  sendSome(1);
+  const last = String(sent - 1);
+  await Promise.all(clients.map((client) => client.until(() => client.data.at(-1) === last)));
+
+  for (const [at, client] of clients.entries()) {
+    assert.deepEqual([...(seen[at] ?? []), ...client.data], numbers(0, sent), `client ${at}, seed ${random.seed}`);
+  }
+  assert.equal(made.streams.stats().gaps, 0);
+});
+
+test("what was sent last comes before the end, also to those whose turn it was not yet", async () => {
+  await using made = await serve();
+  const clients = await Promise.all(Array.from({ length: 400 }, () => made.open()));
+
+  made.channel.send({ data: "first" });
+  made.channel.send({ data: "last" });
+  made.channel.end();
+  await Promise.all(clients.map((client) => client.ended()));
+
+  for (const client of clients) assert.deepEqual(client.data, ["first", "last"]);
+});
+
+test("a program that sends without a pause fills nothing but what its clients may have", async () => {
+  await using made = await serve({
+    history: { maxEvents: 10 },
+    sse: { overflow: "drop-oldest", maxBufferedBytes: "64kb" },
+  });
+  const clients = await Promise.all(Array.from({ length: 300 }, () => made.open()));
+  const before = process.memoryUsage().arrayBuffers;
+
+  // 200 MB in one turn.
+  for (let number = 0; number < 20_000; number += 1) made.channel.send({ data: `${number} ${"x".repeat(10_000)}` });
+  const grown = process.memoryUsage().arrayBuffers - before;
+  await Promise.all(clients.map((client) => client.until(() => client.data.at(-1)?.startsWith("19999 ") === true)));
+
+  assert.ok(grown < 100 * 2 ** 20, `${grown} bytes`);
+  assert.ok(made.streams.stats().dropped.overflow > 0);
 });

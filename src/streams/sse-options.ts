@@ -23,8 +23,9 @@ export interface SseOptions {
   /**
    * Most bytes that may wait for this client. Beyond, `overflow` says what happens.
    *
-   * What Node holds for the connection counts (64 KB at least, before anything waits here), what the kernel holds does not. Too low shows as
-   * clients that come again after each burst.
+   * What Node holds for the connection counts (64 KB at least, before anything waits here), except that the newest
+   * event always stays where the oldest may be left out. What the kernel holds does not count. Too low shows as clients
+   * that come again after each burst.
    *
    * @default "1mb"
    * @range 1 to Infinity

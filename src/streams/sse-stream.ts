@@ -49,6 +49,8 @@ export interface StreamParts {
 
 /** Something that has a list of streams, and wants to know when one of them is over. */
 export interface Membership {
+  /** It is about to end: the last chance to send. */
+  flush(stream: SseStream): void;
   leave(stream: SseStream): void;
 }
 
@@ -211,6 +213,8 @@ export class SseStream {
   /** @internal */
   endFor(reason: StreamCloseReason, retryMs?: number): void {
     if (this.#state !== "open") return;
+    for (const membership of this.#memberships) membership.flush(this);
+    if (!this.#isOpen) return;
     this.#reason ??= reason;
     this.#state = "ending";
     this.#endContext();
@@ -307,6 +311,10 @@ export class SseStream {
       this.#contextEnd = this.#outerContext.onDone((cause) => this.#onContextEnd(cause));
     }
     this.#lookLater(now());
+  }
+
+  get #isOpen(): boolean {
+    return this.#state === "open";
   }
 
   #onContextEnd(cause: unknown): void {

@@ -399,6 +399,15 @@ test("a response whose client has left before is no stream", async () => {
   assert.deepEqual([streams.stats().opened, streams.stats().active], [0, 0]);
 });
 
+test("whoever asks for the header alone gets it, and the connection is free again", async () => {
+  await using made = await serve();
+
+  const { status, headers } = await fetch(`http://127.0.0.1:${made.port}/`, { method: "HEAD" });
+
+  assert.deepEqual([status, headers.get("content-type")], [200, "text/event-stream; charset=utf-8"]);
+  assert.deepEqual([made.opened[0]?.state, made.streams.stats().opened], ["closed", 0]);
+});
+
 test("an unknown option is an error that names the nearest", async () => {
   const streams = new Streams({ registry: new Registry() });
   assert.throws(() => streams.sse({} as IncomingMessage, {} as ServerResponse, { hartbeat: 1 } as SseOptions), {

@@ -16,7 +16,7 @@ import { streamOpened, streamRejected } from "./channels.ts";
 import { StreamInstruments, type StreamCloseReason, type StreamRejectReason } from "./instruments.ts";
 import { OpenStreams, type StreamsDrainReport } from "./open-streams.ts";
 import { PerAddress } from "./per-address.ts";
-import { refuseByStatus, refuseToRetry } from "./refuse-stream.ts";
+import { refuseByStatus, refuseToRetry, streamHeaders } from "./refuse-stream.ts";
 import { sseOptions, type ResolvedSseOptions, type SseOptions } from "./sse-options.ts";
 import { SseStream, type StreamHost } from "./sse-stream.ts";
 import { streamsOptions, type ResolvedStreamsOptions, type StreamsOptions } from "./streams-options.ts";
@@ -71,6 +71,8 @@ export class Streams implements StreamHost, AsyncDisposable {
   sse(req: IncomingMessage, res: ServerResponse, options?: SseOptions): SseStream {
     const resolved = resolveOptions<SseOptions, ResolvedSseOptions>("sse", sseOptions, options);
     const address = this.#options.addressOf(req);
+    // Whoever asks for the header alone gets that, and no stream that would never end.
+    if (req.method === "HEAD" && !isGone(res)) res.writeHead(200, { ...streamHeaders, ...resolved.headers }).end();
     const refused = isGone(res) ? undefined : this.#findRefusal(res, address);
     if (refused !== undefined) this.#refuse({ res, address, reason: refused });
     const fate = isGone(res) ? "gone" : refused === undefined ? "begins" : "refused";
@@ -145,7 +147,6 @@ export class Streams implements StreamHost, AsyncDisposable {
     else if (refusal === "retry") refuseToRetry(res, refusedRetryMs * (1 + 2 * Math.random()));
     else refuseByStatus(res);
   }
-
 }
 
 /** A stream that is not taken. */

@@ -51,7 +51,8 @@ function isAllowedOrigin({ headers }: IncomingMessage, origins: Rules["origins"]
   if (origin === undefined || origins === "any") return true;
   if (origins !== "same") return origins.includes(origin);
   const page = URL.parse(origin);
-  if (page === null) return false;
+  // With a user's name before it, what stands first would not be the host.
+  if (page === null || /[@/\\?#]/.test(host)) return false;
   // The port that a scheme has by itself is left out of an origin, and may stand in `Host`.
   return page.host === URL.parse(`${page.protocol}//${host}`)?.host;
 }

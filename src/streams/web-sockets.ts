@@ -49,7 +49,9 @@ const tickMs = 50;
 const maxTold = 100;
 
 /** Invariant: `#open` has the connections that are not closed; each is counted under its address. */
-export class WebSockets<Socket extends WebSocketPort = WebSocketPort> implements WebSocketHost<Socket>, AsyncDisposable {
+export class WebSockets<Socket extends WebSocketPort = WebSocketPort>
+  implements WebSocketHost<Socket>, AsyncDisposable
+{
   /** @internal */
   readonly options: ResolvedWebSocketsOptions;
   /** @internal */
