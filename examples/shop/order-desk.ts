@@ -51,10 +51,10 @@ interface Step extends Errand {
 }
 
 /** What comes after what, and how long it takes: a life of some seconds. */
-const steps: Partial<Record<OrderState, { readonly next: OrderState; readonly delay: "1s" | "2s" | "3s" }>> = {
+const steps: Partial<Record<OrderState, { readonly next: OrderState; readonly delay: "1s" | "2s" }>> = {
   confirmed: { next: "packed", delay: "1s" },
   packed: { next: "on-its-way", delay: "2s" },
-  "on-its-way": { next: "delivered", delay: "3s" },
+  "on-its-way": { next: "delivered", delay: "2s" },
 };
 
 /** Longer than the calls of one order take, and shorter than the server lets a request take. */
@@ -73,10 +73,10 @@ export class OrderDesk {
     this.#confirmations = tasks.queue<Errand>(
       orderQueues[0],
       // A lease so short is for the impatience of a terminal: after a `kill -9` the jobs come again this much later.
-      { concurrency: 8, attempts: 5, timeout: "5s", backoff: { from: "1s", to: "10s" }, lease: "3s", maxDead: 1000 },
+      { concurrency: 8, attempts: 5, timeout: "5s", backoff: { from: "1s", to: "10s" }, lease: "2s", maxDead: 1000 },
       (job) => this.#confirm(job),
     );
-    this.#parcels = tasks.queue<Step>(orderQueues[1], { attempts: 5, timeout: "5s", lease: "3s" }, (job) =>
+    this.#parcels = tasks.queue<Step>(orderQueues[1], { attempts: 5, timeout: "5s", lease: "2s" }, (job) =>
       this.#moveOn(job),
     );
   }

@@ -442,6 +442,7 @@ test("what is detached from a released request that nobody had looked at still e
   shutdown();
   assert.equal(detached.done, true);
   assert.equal(request.done, false);
+});
 
 test("the values of a context outlive it and pin nothing of it, and a child of theirs ends by itself or in a shutdown", async () => {
   const key = contextKey<string>("tenant");
