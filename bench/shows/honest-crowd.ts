@@ -54,7 +54,8 @@ async function run(seconds: number): Promise<Figures> {
     const inMs = at - performance.now();
     // oxlint-disable-next-line no-await-in-loop -- one request after the other leaves
     if (inMs > 1) await sleep(inMs);
-    asked.push(ask(at, tally));
+    // A timer may be a little early.
+    asked.push(ask(Math.min(at, performance.now()), tally));
   }
   await Promise.all(asked);
   const sorted = tally.tookMs.toSorted((a, b) => a - b);

@@ -4,15 +4,19 @@
  * A third of them never end their headers, a third send bodies in drops, a third do not read what they asked for; every
  * second one of the latter two keeps just above the slowest rate that is allowed by default, for which nobody may cut
  * it. Whoever is cut comes back, though no more than so many in a second.
+ *
+ * They stand for as many machines. So they do not act all at once, and have only what time the server and the honest
+ * clients leave on this one (`nice`).
  */
 
 import { connect, type Socket } from "node:net";
+import { setPriority } from "node:os";
 import { answerParent } from "../support/child.ts";
 
 const [port = 0, count = 0, perSecond = 0] = process.argv.slice(2).map(Number);
-const turnMs = 100;
+const turnMs = 5;
 /** A connection has its turn of dripping once in so many turns. */
-const turnsEach = 20;
+const turnsEach = 400;
 
 type Attack = "header" | "body" | "steady body" | "reader" | "steady reader";
 
@@ -34,6 +38,8 @@ const drops: Readonly<Record<Attack, string>> = {
 };
 /** Bytes that a steady reader takes at each turn: 8 KB in each second, since less is not seen in time. */
 const sip = 16_384;
+
+setPriority(10);
 
 let open = 0;
 let opened = 0;
@@ -97,7 +103,7 @@ let budget = 0;
 function takeTurn(): void {
   turn += 1;
   for (let at = turn % turnsEach; at < attackers.length; at += turnsEach) attackers[at]?.drip();
-  budget = Math.min(budget + (perSecond * turnMs) / 1_000, perSecond);
+  budget = Math.min(budget + (perSecond * turnMs) / 1_000, perSecond / 10);
   for (const attacker of attackers) {
     if (budget < 1) return;
     if (!attacker.isAway) continue;
@@ -109,10 +115,10 @@ function takeTurn(): void {
 void answerParent({
   /** All come, some at a time, and then it begins. */
   come: async () => {
-    for (let at = 0; at < attackers.length; at += 100) {
-      for (const attacker of attackers.slice(at, at + 100)) attacker.come();
+    for (let at = 0; at < attackers.length; at += 10) {
+      for (const attacker of attackers.slice(at, at + 10)) attacker.come();
       const { promise, resolve } = Promise.withResolvers<void>();
-      setTimeout(resolve, 50);
+      setTimeout(resolve, 5);
       // oxlint-disable-next-line no-await-in-loop -- some at a time
       await promise;
     }

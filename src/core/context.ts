@@ -98,6 +98,11 @@ abstract class ScopeView implements Context {
 
   abstract get scope(): Scope;
 
+  /** Under which what is detached lives on. */
+  get root(): Scope {
+    return this.scope.root;
+  }
+
   get signal(): AbortSignal {
     return this.scope.signal;
   }
@@ -124,11 +129,11 @@ abstract class ScopeView implements Context {
   }
 
   detach(limits: { readonly timeout: Duration }): OwnedContext {
-    return new ScopedContext(new Scope(this.scope.root, resolveLimits("context.detach", limits)), this.#values);
+    return new ScopedContext(new Scope(this.root, resolveLimits("context.detach", limits)), this.#values);
   }
 
   values(): Context {
-    return new ScopedContext(this.#scope.root, this.#values);
+    return new ScopedContext(this.root, this.#values);
   }
 
   value<T>(key: ContextKey<T>): T | undefined {
@@ -291,6 +296,10 @@ class ServedContext extends ScopeView implements RequestContext {
 
   get scope(): Scope {
     return (this.#scope ??= this.#makeScope());
+  }
+
+  override get root(): Scope {
+    return backgroundScope;
   }
 
   #makeScope(): RequestScope {

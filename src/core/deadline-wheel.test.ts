@@ -64,11 +64,11 @@ class FakeClock implements Clock {
       this.#wake = undefined;
       this.wakeUps += 1;
       wake();
-      const afterPoll = this.#afterPoll;
-      if (afterPoll === undefined) continue;
-      poll?.();
-      this.#afterPoll = undefined;
-      afterPoll();
+      for (let afterPoll = this.#afterPoll; afterPoll !== undefined; afterPoll = this.#afterPoll) {
+        poll?.();
+        this.#afterPoll = undefined;
+        afterPoll();
+      }
     }
     this.timeMs = Math.max(this.timeMs, untilMs);
   }
@@ -281,6 +281,24 @@ test("what waits for the poll phase may cancel; a wake-up in time does not wait 
   wheel.arm(prompt, 50);
   clock.advanceTo(clock.timeMs + 500, () => assert.fail("waited for the poll phase"));
   assert.equal(prompt.firedAt.length, 1);
+});
+
+test("deadlines that take long to fire let the loop turn, are never more than half of it, and may still be cancelled", () => {
+  const { clock, wheel, probe } = makeFake();
+  const timers = Array.from({ length: 100 }, () => probe(() => (clock.timeMs += 0.4)));
+  for (const timer of timers) wheel.arm(timer, 50);
+  const fired = (): number => timers.filter(({ firedAt }) => firedAt.length === 1).length;
+  const atTurns: number[] = [];
+
+  clock.advanceTo(clock.timeMs + 500, () => {
+    atTurns.push(fired());
+    // The second turn is a long one, in which the last timer is not needed any more.
+    if (atTurns.length === 2) clock.timeMs += 10;
+    if (atTurns.length === 2) wheel.cancel(timers[99] ?? probe());
+  });
+
+  assert.deepEqual(atTurns.slice(0, 4), [3, 6, 31, 34]);
+  assert.deepEqual([fired(), wheel.size, timers[99]?.firedAt], [99, 0, []]);
 });
 
 test("the native timer is made outside the request that armed first", async () => {

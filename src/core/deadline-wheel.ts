@@ -7,6 +7,9 @@
  * Those that remain move to a hashed wheel, where each slot holds the timers due at its tick, whatever the revolution.
  * A native timer is set only for the next slot in use, so a wheel with nothing due soon does not wake the process.
  * It is not for precision: a deadline is met up to one tick late.
+ *
+ * Thousands of deadlines may be due at once, and what comes of one takes a tenth of a millisecond where it cuts a
+ * connection. So they fire in slices, and between two slices the event loop does what else there is to do.
  */
 
 import { systemClock, type Clock } from "./clock.ts";
@@ -60,6 +63,9 @@ export interface DeadlineWheelOptions {
   readonly clock?: Clock;
 }
 
+/** How long timers fire before the event loop has its turn. */
+const sliceMs = 1;
+
 const slotCount = 1_024;
 const slotMask = slotCount - 1;
 
@@ -67,9 +73,9 @@ const slotMask = slotCount - 1;
  * Time goes in steps of half a tick: a timer loses up to one step while it is new, and up to one in its slot.
  *
  * Invariants: an armed timer is in `#fresh` with `dueAt === notPlaced`, or in slot `dueAt & slotMask` with
- * `dueAt > #step`, or in `#due`, which is empty outside a sweep. While `size > 0` a wake-up is planned for `#wakeAtMs`:
- * within a step if there are new timers, not later than the earliest slot in use, and within a revolution. `#sweep` is
- * the only place that fires.
+ * `dueAt > #step`, or in `#due`. While `size > 0` a wake-up is planned for `#wakeAtMs`: on the next turn if a slice has
+ * left something in `#due`, within a step if there are new timers, not later than the earliest slot in use, and within
+ * a revolution. `#sweep` is the only place that fires.
  */
 export class DeadlineWheel {
   readonly #stepMs: number;
@@ -84,6 +90,8 @@ export class DeadlineWheel {
   #callOff: (() => void) | undefined;
   /** Whether the next wake-up is near enough for new timers; also during a sweep, which plans the next one itself. */
   #wakesSoon = false;
+  /** When the last slice ended that has left something due; NaN if none has. */
+  #slicedAtMs = NaN;
 
   constructor(options: DeadlineWheelOptions = {}) {
     const { tickMs = 10, clock = systemClock } = options;
@@ -133,6 +141,7 @@ export class DeadlineWheel {
     this.#callOff = undefined;
     this.#wakeAtMs = Infinity;
     this.#wakesSoon = false;
+    this.#slicedAtMs = NaN;
   }
 
   #slotAt(step: number): RingNode {
@@ -174,7 +183,12 @@ export class DeadlineWheel {
       this.#takeDue(this.#slotAt(step));
     }
     this.#placeFresh(now);
-    this.#fireDue();
+    this.#fireDue(now);
+    if (isLinked(this.#due)) {
+      this.#wakeAtMs = now;
+      this.#callOff = this.#clock.wakeAfterPoll(this.#sweep);
+      return;
+    }
     this.#wakesSoon = isLinked(this.#fresh);
     if (this.#size > 0) this.#planNext();
   };
@@ -201,7 +215,10 @@ export class DeadlineWheel {
     }
   }
 
-  #fireDue(): void {
+  #fireDue(from: number): void {
+    // As long as all else took since the last slice: a busy loop has long turns, and deadlines have to keep up.
+    const until = from + (this.#slicedAtMs > 0 ? Math.max(from - this.#slicedAtMs, sliceMs) : sliceMs);
+    this.#slicedAtMs = NaN;
     // One at a time: a timer may cancel or arm any other, also those of this sweep.
     for (let node = firstOf(this.#due); node !== undefined; node = firstOf(this.#due)) {
       this.cancel(node.timer);
@@ -210,6 +227,10 @@ export class DeadlineWheel {
       } catch (error) {
         throwLater(error);
       }
+      const now = this.#clock.now();
+      if (now < until) continue;
+      if (isLinked(this.#due)) this.#slicedAtMs = now;
+      return;
     }
   }
 

@@ -395,6 +395,15 @@ export class Connection extends RingNode implements Carrier {
     return handle == null ? 0 : handle.bytesWritten - handle.writeQueueSize;
   }
 
+  get wireBytes(): number {
+    return this.sentBytes;
+  }
+
+  /** All that goes out is of one exchange. */
+  get bytesBefore(): number {
+    return Infinity;
+  }
+
   onActivity(): void {
     if (this.#phase === "idle" || this.#phase === "new") process.nextTick(noteHeader, this);
   }

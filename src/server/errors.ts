@@ -16,7 +16,12 @@ export class RequestRefusedError extends SluiceError {
   readonly statusCode: number;
 
   constructor(statusCode: number, message: string) {
+    // Its stack would be that of a timer. Node has it formatted for each stream that ends with an error, which costs
+    // more than all else that is done about a slow body.
+    const { stackTraceLimit } = Error;
+    Reflect.set(Error, "stackTraceLimit", 0);
     super(message);
+    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
     this.statusCode = statusCode;
   }
 }

@@ -35,9 +35,13 @@ export interface Carrier {
   readonly readBytes: number;
   /** Bytes that have left for the client. */
   readonly sentBytes: number;
+  /** Those that have left on the whole connection. */
+  readonly wireBytes: number;
+  /** How many may do so before some must be of this exchange, if its client lets it send. */
+  readonly bytesBefore: number;
   /** Bytes that wait because the client does not read. */
   readonly unsentBytes: number;
-  /** Of the socket that they wait for; -1 if it is not that which holds them back. */
+  /** Of the socket; -1 if there is none. */
   readonly descriptor: number;
   /** Calls the exchange's `onDeadline` after `ms`. */
   armExchange(ms: number): void;

@@ -2,9 +2,8 @@
  * What is different in HTTP/2: a connection is a session, and carries many exchanges at once, each on a stream.
  *
  * Streams have their own timers, since they have no turn to wait for; a connection with a stream is active, one without
- * is idle. Cutting an exchange resets its stream, and the connection only if that is what does not move. How many
- * bytes of one stream a client has taken is known to nghttp2 alone, so a stream that waits is measured by what its
- * connection sends: one that starves beside others that flow is only cut by `writeTimeout`.
+ * is idle. Cutting an exchange resets its stream, and the connection only if that is what does not move. A client may
+ * close the window of one stream and read all others: each is measured by what has left it (`stream-pieces.ts`).
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -14,11 +13,15 @@ import type { Connection } from "./connection.ts";
 import { Exchange, type Carrier } from "./exchange.ts";
 import { attendStream } from "./attend.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
+import { StreamPieces } from "./stream-pieces.ts";
 
 /** NGHTTP2_NO_ERROR, RFC 9113 section 7. */
 const noError = 0x0;
 /** NGHTTP2_INTERNAL_ERROR. A client made of Node takes CANCEL for the end of the answer. */
 const broken = 0x2;
+
+/** What a connection may send of each stream before it is another one's turn, and some. */
+const fairShareBytes = 262_144;
 
 /** A request of HTTP/2 in the shape of one of HTTP/1 (Node's compatibility API). */
 export interface CompatRequest extends IncomingMessage {
@@ -39,12 +42,14 @@ export class StreamCarrier extends WheelTimer implements Carrier {
   readonly #core: ServerCore;
   readonly #connection: Connection;
   readonly #stream: ServerHttp2Stream;
+  readonly #pieces: StreamPieces;
 
   constructor(core: ServerCore, connection: Connection, req: CompatRequest, res: ServerResponse) {
     super();
     this.#core = core;
     this.#connection = connection;
     this.#stream = req.stream;
+    this.#pieces = new StreamPieces(req.stream, () => connection.sentBytes);
     this.exchange = new Exchange(core, this, req, res);
     connection.openStream(this);
     attendStream(this.exchange);
@@ -70,15 +75,25 @@ export class StreamCarrier extends WheelTimer implements Carrier {
   }
 
   get sentBytes(): number {
-    return this.#connection.sentBytes;
+    return this.#pieces.sentBytes;
   }
 
   get unsentBytes(): number {
-    return this.#stream.bufferSize;
+    return this.#stream.writableLength;
+  }
+
+  get wireBytes(): number {
+    return this.#connection.sentBytes;
+  }
+
+  /** Each stream has its turn after a frame of the others; as long as the connection is full, that may take a while. */
+  get bytesBefore(): number {
+    if (this.#pieces.isOpaque) return Infinity;
+    return this.#connection.unsentBytes > 0 ? fairShareBytes * (this.#connection.streams?.size ?? 1) : 0;
   }
 
   get descriptor(): number {
-    return this.#connection.unsentBytes > 0 ? this.#connection.descriptor : -1;
+    return this.#connection.descriptor;
   }
 
   armExchange(ms: number): void {

@@ -13,7 +13,7 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Carrier } from "./exchange.ts";
-import type { SendQueues } from "./send-queues.ts";
+import type { SendQueue, SendQueues } from "./send-queues.ts";
 import type { ResolvedDataRate } from "./server-options.ts";
 
 interface Rates {
@@ -26,21 +26,19 @@ const firstLook = 1 / 32;
 const movingLook = 1 / 8;
 const quietLook = 1 / 4;
 /**
- * When the kernel is asked about a client that seems to stand still, twice: what it knows of early in a stretch, and of
- * late. It takes a while to tell, 30 ms of 10,000 connections, so the second time comes before the end.
+ * When the kernel is asked about a client that seems to stand still: early in a stretch and late, so that what it says
+ * can be compared; and how soon again, while it has not answered yet.
  */
 const earlySample = 1 / 8;
 const lateSample = 7 / 8;
-/** How soon it asks again for what is being found out: the next wake-up of the wheel. */
-const soonMs = 1;
+const nextTry = 1 / 16;
+/** How far two answers must be apart to prove that a client does not move. */
+const leastApart = 3 / 8;
 
 /** When a new watch first has to look, from the start of what it watches. */
 export function firstLookMs({ bytesPerSecond, grace }: ResolvedDataRate): number {
   return bytesPerSecond > 0 ? grace * firstLook : Infinity;
 }
-
-/** How it looks at the end of a stretch. `unsure` asks to look again soon. */
-type Verdict = "fine" | "slow" | "unsure";
 
 /** Invariant: since `#since`, when the total was `#bytes`, fewer bytes have passed than must in a grace. */
 class Stretch {
@@ -59,6 +57,14 @@ class Stretch {
 
   get isWatched(): boolean {
     return this.#rate.bytesPerSecond > 0;
+  }
+
+  get since(): number {
+    return this.#since;
+  }
+
+  get grace(): number {
+    return this.#rate.grace;
   }
 
   get endsAt(): number {
@@ -92,18 +98,22 @@ class Stretch {
   }
 }
 
-/** What the other side had acknowledged at some moment. Only differences mean something. */
+/** What the other side had acknowledged when the kernel told. What goes out meanwhile may have gone before or after. */
 interface Sample {
-  readonly at: number;
-  readonly ackedBytes: number;
+  readonly toldAt: number;
+  readonly leastAckedBytes: number;
+  readonly mostAckedBytes: number;
 }
 
 export class RateWatch {
   readonly #read: Stretch;
   readonly #write: Stretch;
   readonly #sendQueues: SendQueues;
-  /** Taken early in a stretch of writing in which nothing moves. */
-  #sample: Sample | undefined;
+  /** Taken early in a stretch of writing in which nothing seems to move. */
+  #first: Sample | undefined;
+  /** What the connection had sent at the beginning of the stretch, and when some of it was last of this exchange. */
+  #wireAtBegin = 0;
+  #wireAtMove = 0;
 
   constructor(rates: Rates, sendQueues: SendQueues, start: { readonly at: number; readonly readBytes: number }) {
     this.#sendQueues = sendQueues;
@@ -140,53 +150,66 @@ export class RateWatch {
     const { sentBytes } = carrier;
     const waits = carrier.unsentBytes > 0;
     if (!waits || stretch.hasPassed(sentBytes)) {
-      this.#sample = undefined;
+      this.#first = undefined;
+      this.#wireAtBegin = carrier.wireBytes;
+      this.#wireAtMove = carrier.wireBytes;
       stretch.begin(at, sentBytes, waits ? movingLook : quietLook);
       return false;
     }
-    const verdict = at < stretch.endsAt ? this.#watchQueue(at, carrier) : this.#judge(at, carrier);
-    if (verdict === "unsure") stretch.nextAt = at + soonMs;
-    return verdict === "slow";
+    const asksKernel = this.#sendQueues.isReadable && carrier.descriptor >= 0;
+    if (at >= stretch.endsAt) return !asksKernel || this.#hasStoodStill(at, carrier);
+    stretch.nextAt = asksKernel ? this.#askEarlyAndLate(at, carrier) : stretch.endsAt;
+    return false;
   }
 
-  /** Nothing has moved yet, as far as can be seen from here: what the kernel knows now is what the end is compared with. */
-  #watchQueue(at: number, carrier: Carrier): Verdict {
+  /** Nothing has moved yet, as far as can be seen from here. Returns when to look again. */
+  #askEarlyAndLate(at: number, carrier: Carrier): number {
     const stretch = this.#write;
-    const sampleAt = stretch.pointAt(earlySample);
-    const askAt = stretch.pointAt(lateSample);
-    stretch.nextAt = at < askAt ? askAt : stretch.endsAt;
-    if (!this.#sendQueues.isReadable || carrier.descriptor < 0) return "fine";
-    if (at >= askAt) this.#take(askAt, carrier);
-    if (this.#sample !== undefined) return "fine";
-    if (at < sampleAt) {
-      stretch.nextAt = sampleAt;
-      return "fine";
+    const earlyAt = stretch.pointAt(earlySample);
+    if (at < earlyAt) return earlyAt;
+    const lateAt = stretch.pointAt(lateSample);
+    const queue = this.#first === undefined ? this.#sendQueues.look(carrier.descriptor) : undefined;
+    if (queue !== undefined && queue.askedAt >= stretch.since) {
+      this.#first = this.#sampleOf(queue, carrier);
     }
-    const sample = this.#take(sampleAt, carrier);
-    if (sample === "later") return "unsure";
-    this.#sample = sample;
-    return "fine";
+    if (this.#first !== undefined && at < lateAt) return lateAt;
+    this.#sendQueues.refresh(stretch.grace);
+    const nextAt = this.#first === undefined ? at + nextTry * stretch.grace : stretch.endsAt;
+    return Math.min(nextAt, stretch.endsAt);
   }
 
-  #judge(at: number, carrier: Carrier): Verdict {
+  /** At the end of a stretch: whether the kernel has not seen it move either. */
+  #hasStoodStill(at: number, carrier: Carrier): boolean {
     const stretch = this.#write;
-    const first = this.#sample;
-    const last = this.#take(stretch.pointAt(lateSample), carrier);
+    const first = this.#first;
+    const last = this.#sendQueues.look(carrier.descriptor);
+    const apartMs = first === undefined || last === undefined ? 0 : last.askedAt - first.toldAt;
+    if (first !== undefined && last !== undefined && apartMs >= leastApart * stretch.grace) {
+      // What has arrived since may all have been of others: only as long as some of this exchange is on its way, it counts.
+      const isOnItsWay = first.mostAckedBytes < this.#wireAtMove + carrier.bytesBefore;
+      const ackedBytes = carrier.wireBytes - last.unackedBytes - first.leastAckedBytes;
+      if (!isOnItsWay || ackedBytes < stretch.bytesIn(apartMs)) return true;
+      this.#first = this.#sampleOf(last, carrier);
+      this.#wireAtBegin = carrier.wireBytes;
+      stretch.begin(at, carrier.sentBytes, lateSample);
+      return false;
+    }
     // Every wait has an end.
-    if (last === "later") return at < stretch.pointAt(2) ? "unsure" : "slow";
-    if (last === undefined) return "slow";
-    const ackedBytes = first === undefined ? Infinity : last.ackedBytes - first.ackedBytes;
-    if (ackedBytes < stretch.bytesIn(last.at - (first?.at ?? 0))) return "slow";
-    this.#sample = last;
-    stretch.begin(at, carrier.sentBytes, 1);
-    return "fine";
+    if (at >= stretch.pointAt(2)) return true;
+    if (first === undefined && last !== undefined && last.askedAt >= stretch.since) {
+      this.#first = this.#sampleOf(last, carrier);
+    }
+    this.#sendQueues.refresh(stretch.grace);
+    stretch.nextAt = at + nextTry * stretch.grace;
+    return false;
   }
 
-  #take(since: number, { descriptor, sentBytes }: Carrier): Sample | "later" | undefined {
-    if (descriptor < 0) return undefined;
-    const queue = this.#sendQueues.look(descriptor, since);
-    if (queue === undefined || queue === "later") return queue;
-    return { at: queue.takenAt, ackedBytes: sentBytes - queue.unackedBytes };
+  #sampleOf({ toldAt, unackedBytes }: SendQueue, { wireBytes }: Carrier): Sample {
+    return {
+      toldAt,
+      leastAckedBytes: this.#wireAtBegin - unackedBytes,
+      mostAckedBytes: wireBytes - unackedBytes,
+    };
   }
 }
 

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import fs, { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { now } from "../core/clock.ts";
 import { listen, until } from "../../test/support/loopback.ts";
+import { readTables } from "./send-queue-tables.ts";
 import { SendQueues, type SendQueue } from "./send-queues.ts";
 
 const columns = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -36,16 +38,20 @@ function makeTables(
   return [descriptor, files];
 }
 
+/** What a read finds that begins now or later. */
 async function look(queues: SendQueues, descriptor: number, since = now()): Promise<SendQueue | undefined> {
   // On a machine with tens of thousands of sockets it may take a second and more.
   for (let turn = 0; turn < 1_000; turn += 1) {
-    const queue = queues.look(descriptor, since);
-    if (queue !== "later") return queue;
+    queues.refresh(graceMs);
+    const queue = queues.look(descriptor);
+    if (!queues.isReadable || (queue !== undefined && queue.askedAt >= since)) return queue;
     // oxlint-disable-next-line no-await-in-loop -- polling is one look after the other
     await sleep(5);
   }
   return assert.fail("it was not found out within five seconds");
 }
+
+const graceMs = 80;
 
 /** A line of /proc/net/tcp, as Linux 6 writes it. */
 const tcpLine = (slot: string, queue: string, inode: number): string =>
@@ -73,37 +79,73 @@ test("a socket of IPv6 is found too", async (t) => {
   assert.equal((await look(new SendQueues(files), descriptor))?.unackedBytes, 10);
 });
 
-test("nothing is told of a socket that is not in the tables, or has nothing queued", async (t) => {
+test("a socket that is not in the tables, or has nothing queued, has an empty queue", async (t) => {
   const [descriptor, files] = makeTables(t, (inode) => [tcpLine("   0", "00000000", inode), ""]);
   const queues = new SendQueues(files);
 
-  assert.equal(await look(queues, descriptor), undefined);
-  assert.equal(await look(queues, 1_000_000), undefined, "of a descriptor that is not open");
+  assert.equal((await look(queues, descriptor))?.unackedBytes, 0);
+  assert.equal(queues.look(1_000_000)?.unackedBytes, 0, "of a descriptor that is not open");
   assert.equal(queues.isReadable, true);
+  queues.close();
 });
 
-test("where there are no tables nothing is told, and nobody is asked to wait", async () => {
+test("in a long table every line is read, also those that a page cuts in two", async (t) => {
+  const [descriptor, files] = makeTables(t, (inode) => {
+    const others = Array.from({ length: 300 }, (_, index) => tcpLine(String(index), "00000001", inode + 1 + index));
+    return [others.join("") + tcpLine("300", "7FFFFFFF", inode), ""];
+  });
+
+  const { queues } = readTables(fs, files);
+
+  assert.deepEqual([queues?.length, queues?.at(-1)], [602, 0x7fffffff]);
+  assert.equal(queues?.at(-2), fstatSync(descriptor).ino);
+});
+
+test("where there are no tables nothing is told", async () => {
   const queues = new SendQueues(["/nowhere/tcp", "/nowhere/tcp6"]);
+  assert.equal(queues.isReadable, true);
 
   assert.equal(await look(queues, 0), undefined);
+
   assert.equal(queues.isReadable, false);
-  assert.equal(queues.look(0, now()), undefined);
-  assert.equal(new SendQueues([]).look(0, now()), undefined);
+  assert.equal(new SendQueues([]).isReadable, false);
 });
 
 test("one read serves all who ask, and the next one waits its turn", async (t) => {
   const [descriptor, files] = makeTables(t, (inode) => [tcpLine("   0", "00000005", inode), ""]);
   const queues = new SendQueues(files);
-  const from = now();
-  assert.equal(queues.look(descriptor, from), "later");
-  assert.equal(queues.look(descriptor, from), "later");
+  const first = await look(queues, descriptor);
+  assert.ok(first);
 
-  const first = await look(queues, descriptor, from);
-  const second = await look(queues, descriptor, from);
-  const third = await look(queues, descriptor, first === undefined ? 0 : first.takenAt + 0.001);
+  queues.refresh(graceMs);
+  queues.refresh(graceMs);
+  const second = await look(queues, descriptor, first.askedAt + 0.001);
 
-  assert.equal(second?.takenAt, first?.takenAt, "it was read again, though nothing newer was asked for");
-  assert.ok(third && first && third.takenAt - first.takenAt >= 10, "it was read again at once");
+  assert.ok(second && second.askedAt - first.askedAt >= graceMs / 8, "it was read again at once");
+  queues.close();
+});
+
+test("a server that has closed its thread starts it again when somebody asks", async (t) => {
+  const [descriptor, files] = makeTables(t, (inode) => [tcpLine("   0", "00000005", inode), ""]);
+  const queues = new SendQueues(files);
+  queues.refresh(graceMs);
+  queues.close();
+  assert.equal(queues.look(descriptor), undefined);
+
+  assert.equal((await look(queues, descriptor))?.unackedBytes, 5);
+
+  queues.close();
+});
+
+test("a program whose only business is the thread ends", () => {
+  const program = `import { SendQueues } from ${JSON.stringify(import.meta.resolve("./send-queues.ts"))};
+    new SendQueues().refresh(1_000);`;
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+    timeout: 20_000,
+    encoding: "utf8",
+  });
+
+  assert.deepEqual([status, stderr], [0, ""]);
 });
 
 /** What a socket has been given and the kernel has not taken, and its descriptor. Node declares neither. */
@@ -126,7 +168,7 @@ test("the kernel's own tables show that a client reads, long before its socket t
   accepted.write(Buffer.alloc(2 ** 26));
   const handle = handleOf(accepted);
   const queues = new SendQueues();
-  await until(() => queues.look(handle.fd, 0) !== "later" && handle.writeQueueSize < 2 ** 26);
+  await until(() => handle.writeQueueSize < 2 ** 26);
   await sleep(50);
   const before = await look(queues, handle.fd);
   const sentBefore = handle.bytesWritten - handle.writeQueueSize;

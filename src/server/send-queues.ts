@@ -4,50 +4,76 @@
  * Node tells when the kernel takes bytes, and the kernel takes some when a third of its send buffer is free, which is
  * more than a megabyte on a fast link: a client that reads 200 KB/s from there looks as if it stood still for 7 s
  * (measured, loopback, Linux 6.18). Linux shows the queue of each socket in `/proc/net/tcp`, though only of all of
- * them at once. So that is read when somebody is about to be cut, once for all who ask, off the main thread, and for
- * no more than 3 % of the time. Elsewhere the answer is `undefined`.
+ * them at once: 2.7 us for each socket of the machine, and 5 ms to walk through an empty table. Elsewhere the answer
+ * is `undefined`.
+ *
+ * So the tables are read when somebody is about to be cut, once for all who ask, and in a thread of its own: in that of
+ * the server, even in small pieces, thousands of clients that do not read would make all others wait.
  */
 
 import { fstatSync } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
-import { now } from "../core/clock.ts";
+import { Worker } from "node:worker_threads";
+import { now, systemClock } from "../core/clock.ts";
 import { outside } from "../core/outside.ts";
+import { readTables, type TableReading } from "./send-queue-tables.ts";
 
 /** Of `self`, since `/proc/net` is the same by a link that containers may lack. */
 const linuxTables: readonly string[] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 const tablesHere: readonly string[] = process.platform === "linux" ? linuxTables : [];
 
-/** The kernel hands out no more at a time, whatever is asked for. */
-const pageSize = 4_096;
-const laneCount = 16;
-/** A page costs 40 us: so many milliseconds from one look to the next, for each page, are 3 % of a core. */
-const restPerPageMs = 1.3;
-const leastRestMs = 10;
+/**
+ * From the start of one read to that of the next: an eighth of the grace of those who ask; so long that reading takes a
+ * 20th of the time, but no longer than a sixth of the grace; and in any case twice the time that a read takes.
+ */
+function restMs(tookMs: number, graceMs: number): number {
+  return Math.max(graceMs / 8, Math.min(20 * tookMs, graceMs / 6), 2 * tookMs);
+}
 
-/** What a socket without unacknowledged bytes has in its line: most have. */
-const nothingQueued = " 00000000:";
-/** "0: 0100007F:1F90 0100007F:A2A1 01 00038D40:00000000 02:000A7D8C 00000000 0 0 2738465 ...": queue and inode. */
-const linePattern = /^ *\d+: \S+ \S+ \S+ ([\dA-F]{8}):\S+ \S+ \S+ +\d+ +\d+ (\d+) /;
+/** How long the thread stays when nobody asks: it takes 40 ms to start, and some megabytes. */
+const threadLingersMs = 30_000;
 
-/** The queue of one socket. */
+const threadSource = `
+const { parentPort, workerData } = require("node:worker_threads");
+const fs = require("node:fs");
+const read = ${readTables.toString()};
+parentPort.on("message", () => {
+  const from = performance.now();
+  const reading = read(fs, workerData);
+  parentPort.postMessage({ ...reading, tookMs: performance.now() - from });
+});`;
+
+/** What the thread says. */
+interface Answer extends TableReading {
+  readonly tookMs: number;
+}
+
+/** The queue of one socket at a moment between `askedAt` and `toldAt`. */
 export interface SendQueue {
-  readonly takenAt: number;
+  readonly askedAt: number;
+  readonly toldAt: number;
   /** Bytes that the kernel has been given, and the other side has not acknowledged. */
   readonly unackedBytes: number;
 }
 
-/** Queues by inode, as they were at one moment. */
+/** Queues by inode, as far as they are not empty. */
 interface Snapshot {
-  readonly takenAt: number;
+  readonly askedAt: number;
+  readonly toldAt: number;
   readonly queues: ReadonlyMap<number, number>;
 }
 
-/** Invariant: at most one read is under way, and `#snapshot` is what the last one that ended has found. */
+/**
+ * Invariant: at most one read is under way, begun at `#askedAt`, and `#snapshot` is what the last one that succeeded has
+ * found. While there is a thread, `#callOff` calls off its end.
+ */
 export class SendQueues {
   readonly #tables: readonly string[];
+  #thread: Worker | undefined;
+  #callOff: (() => void) | undefined;
   #snapshot: Snapshot | undefined;
   #isReading = false;
-  #notBefore = 0;
+  #askedAt = -Infinity;
+  #tookMs = 0;
   /** Whether there is anything to read. Until it has been tried, that is hoped. */
   #isReadable: boolean;
 
@@ -61,38 +87,80 @@ export class SendQueues {
     return this.#isReadable;
   }
 
-  /**
-   * The queue of this descriptor's socket, at `since` or later. `"later"` if that is only being found out, `undefined`
-   * if it cannot be, or if all is acknowledged.
-   */
-  look(descriptor: number, since: number): SendQueue | "later" | undefined {
-    if (!this.#isReadable) return undefined;
-    const snapshot = this.#snapshot;
-    if (snapshot === undefined || snapshot.takenAt < since) {
-      this.#refresh();
-      return "later";
-    }
-    const unackedBytes = snapshot.queues.get(inodeOf(descriptor));
-    return unackedBytes === undefined ? undefined : { takenAt: snapshot.takenAt, unackedBytes };
+  /** The queue of this descriptor's socket when the tables were read last; `undefined` if they never were. */
+  look(descriptor: number): SendQueue | undefined {
+    if (this.#snapshot === undefined) return undefined;
+    const { askedAt, toldAt, queues } = this.#snapshot;
+    return { askedAt, toldAt, unackedBytes: queues.get(inodeOf(descriptor)) ?? 0 };
   }
 
-  #refresh(): void {
-    if (this.#isReading || now() < this.#notBefore) return;
-    this.#isReading = true;
+  /** Has the tables read, for whoever compares over a grace; unless that is being done, or has just been done. */
+  refresh(graceMs: number): void {
+    const at = now();
+    if (!this.#isReadable || this.#isReading || at < this.#askedAt + restMs(this.#tookMs, graceMs)) return;
     // Not in the scope of the request that asks first.
-    outside(() => void this.#read());
+    const thread = (this.#thread ??= outside(() => this.#startThread()));
+    if (thread === undefined) return;
+    this.#isReading = true;
+    this.#askedAt = at;
+    this.#lingerOn();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows, this is a thread
+    thread.postMessage("read");
   }
 
-  async #read(): Promise<void> {
-    const takenAt = now();
-    const queues = new Map<number, number>();
-    const outcomes = await Promise.all(this.#tables.map((table) => readTable(table, queues)));
-    const pages = outcomes.reduce<number>((sum, outcome) => sum + (outcome ?? 0), 0);
+  /** Ends the thread. It starts again when it is needed. */
+  close(): void {
+    const thread = this.#thread;
+    this.#thread = undefined;
     this.#isReading = false;
-    this.#notBefore = takenAt + Math.max(restPerPageMs * pages, leastRestMs);
-    this.#isReadable = outcomes.some((outcome) => outcome !== undefined);
-    // A table that could be read has at least a line with the names of its columns.
-    if (pages > 0) this.#snapshot = { takenAt, queues };
+    this.#callOff?.();
+    this.#callOff = undefined;
+    void thread?.terminate();
+  }
+
+  #startThread(): Worker | undefined {
+    try {
+      const thread = new Worker(threadSource, {
+        eval: true,
+        name: "sluice send queues",
+        workerData: this.#tables,
+        // It needs none of what the program was started with.
+        execArgv: [],
+        env: {},
+        resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
+      });
+      thread.on("message", (answer: Answer) => this.#onAnswer(thread, answer));
+      thread.on("error", () => this.#giveUp(thread));
+      thread.unref();
+      return thread;
+    } catch {
+      // The program may be forbidden to have threads (`--permission`).
+      this.#isReadable = false;
+      return undefined;
+    }
+  }
+
+  #onAnswer(thread: Worker, { exists, queues, tookMs }: Answer): void {
+    if (thread !== this.#thread) return;
+    this.#isReading = false;
+    this.#isReadable = exists;
+    this.#tookMs = tookMs;
+    if (!exists) this.close();
+    if (queues === undefined || !exists) return;
+    const byInode = new Map<number, number>();
+    for (let at = 0; at < queues.length; at += 2) byInode.set(queues[at] ?? 0, queues[at + 1] ?? 0);
+    this.#snapshot = { askedAt: this.#askedAt, toldAt: now(), queues: byInode };
+  }
+
+  #giveUp(thread: Worker): void {
+    if (thread !== this.#thread) return;
+    this.#isReadable = false;
+    this.close();
+  }
+
+  #lingerOn(): void {
+    this.#callOff?.();
+    this.#callOff = systemClock.wakeAfter(threadLingersMs, () => this.close());
   }
 }
 
@@ -103,38 +171,4 @@ function inodeOf(descriptor: number): number {
   } catch {
     return NaN;
   }
-}
-
-/**
- * Puts the queues of a table into `queues`, and returns how many pages it has: `undefined` if there is no such table, as
- * in some containers, and 0 if it could not be read now, for want of a descriptor.
- *
- * Several reads are under way at once, or on a busy event loop each page would wait for another turn of it. The kernel
- * makes each page of whole lines when it is asked for, so it does not matter which of them gets which page.
- */
-async function readTable(table: string, queues: Map<number, number>): Promise<number | undefined> {
-  try {
-    await using file = await open(table);
-    const lanes = Array.from({ length: laneCount }, () => readPages(file, queues));
-    return (await Promise.all(lanes)).reduce((sum, pages) => sum + pages, 0);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    return code === "ENOENT" || code === "EACCES" || code === "EPERM" ? undefined : 0;
-  }
-}
-
-async function readPages(file: FileHandle, queues: Map<number, number>): Promise<number> {
-  const buffer = Buffer.allocUnsafe(pageSize);
-  for (let pages = 0; ; pages += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one page after the other
-    const { bytesRead } = await file.read(buffer, 0, pageSize, null);
-    if (bytesRead === 0) return pages;
-    for (const line of buffer.toString("latin1", 0, bytesRead).split("\n")) addLine(line, queues);
-  }
-}
-
-function addLine(line: string, queues: Map<number, number>): void {
-  if (line.includes(nothingQueued)) return;
-  const [, queue = "", inode] = linePattern.exec(line) ?? [];
-  if (inode !== undefined) queues.set(Number(inode), Number.parseInt(queue, 16));
 }
