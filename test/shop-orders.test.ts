@@ -211,7 +211,8 @@ test("a browser orders by the form, sees the stock go down elsewhere, and follow
 
 test("a shop that is killed between order and mail sends the mail at its next start, and once", async (t) => {
   const folder = makeFolder();
-  const killed = new ShopProcess(t, "--port", "0", "--data", folder);
+  // Broken, or a machine that is slow enough would have sent the mail before the kill.
+  const killed = new ShopProcess(t, "--port", "0", "--data", folder, "--broken-mail");
   const { id } = await order(await killed.url());
   await killed.kill();
   assert.deepEqual(mailsIn(folder), []);
@@ -223,9 +224,16 @@ test("a shop that is killed between order and mail sends the mail at its next st
   await until(() => watcher.states.at(-1) === "packed" || undefined);
   await shop.kill();
   assert.deepEqual(mailsIn(folder), [`${id}.eml`]);
-  assert.deepEqual(watcher.states, ["confirmed", "packed"]);
-  const names = linesOf(folder, "orders.jsonl").map((line) => (line["event"] as { state?: string } | undefined)?.state);
-  assert.deepEqual(names, [undefined, "confirmed", "packed"]);
+  const onceEach = ["confirmed", "packed"];
+  assert.deepEqual(
+    watcher.states.filter((state) => state !== "received"),
+    onceEach,
+  );
+  const states = linesOf(folder, "orders.jsonl").flatMap(({ event }) => (event as { state: string } | undefined) ?? []);
+  assert.deepEqual(
+    states.flatMap(({ state }) => (state === "received" ? [] : state)),
+    onceEach,
+  );
 });
 
 test("Ctrl-C with orders under way finishes what runs, keeps the rest, and the next start goes on with it", async (t) => {

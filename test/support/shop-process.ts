@@ -61,7 +61,10 @@ export class ShopProcess {
 
   /** The address that the shop printed. */
   async url(): Promise<string> {
-    return until(() => /Shop\s+(http:\/\/127\.0\.0\.1:\d+)\//.exec(this.output)?.[1]);
+    return until(() => {
+      if (this.child.exitCode !== null) throw new Error(`the shop did not start: ${this.errors}`);
+      return /Shop\s+(http:\/\/127\.0\.0\.1:\d+)\//.exec(this.output)?.[1];
+    });
   }
 
   async upstreams(): Promise<Record<string, Upstream>> {
