@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { get as httpGet, type IncomingMessage } from "node:http";
+import { get as httpGet, request as httpRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { chromium } from "playwright-core";
@@ -21,6 +21,10 @@ interface Order {
   readonly state: string;
   readonly stream: string;
   readonly events: readonly { readonly number: number; readonly state: string; readonly note?: string }[];
+}
+
+interface Pool {
+  readonly origins: readonly { readonly origin: string; readonly inUse: number }[];
 }
 
 function orderJson(url: string, wish: object, headers: Record<string, string> = {}): Promise<Answer> {
@@ -108,7 +112,7 @@ test("a form that is sent twice is one order: stock, audit line, mail and page",
   assert.doesNotMatch(shown.body, /<script(?! src=)| style=| on\w+=/);
   await until(() => (mailsIn(folder).length > 0 ? true : undefined));
   assert.match(readFileSync(join(folder, "outbox", mailsIn(folder)[0] ?? ""), "utf8"), /^To: <ada@example.com>\r$/m);
-  await shop.stop();
+  await shop.kill();
   assert.deepEqual([mailsIn(folder).length, linesOf(folder, "audit.jsonl").length], [1, 1]);
   assert.equal(shop.errors, "");
 });
@@ -156,6 +160,37 @@ test("an order with something wrong in it is refused in the right words, and tak
   assert.equal(again.status, 422);
   await shop.kill();
   assert.match(again.body, /value="77"[^]*aria-invalid="true"[^]*Choose 1 to 9[^]*value="&quot;&gt;&lt;b&gt;"/);
+});
+
+test("an order whose customer leaves in the middle of it is finished all the same", async (t) => {
+  const folder = makeFolder();
+  const shop = new ShopProcess(t, "--port", "0", "--data", folder);
+  const url = await shop.url();
+  const { stock } = await shop.upstreams();
+  assert.ok(stock);
+  await until(async () => /"warm-cache"[^]*"ok": 1/.test((await get(`${url}/debug/tasks`)).body) || undefined);
+  process.kill(stock.pid, "SIGSTOP");
+
+  const sent = httpRequest(`${url}/api/orders`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    agent: false,
+  });
+  sent.on("error", () => undefined);
+  sent.end(JSON.stringify({ product: "day-pack", quantity: 1, email: "ada@example.com" }));
+  await until(async () => {
+    const { origins } = JSON.parse((await get(`${url}/debug/pool`)).body) as Pool;
+    return origins.some(({ origin, inUse }) => origin === stock.url && inUse === 1) || undefined;
+  });
+  sent.destroy();
+  await until(async () => {
+    const server = JSON.parse((await get(`${url}/debug/server`)).body) as { readonly inFlight: number };
+    return server.inFlight === 1 || undefined; // this look itself
+  });
+  process.kill(stock.pid, "SIGCONT");
+
+  await until(() => mailsIn(folder).length === 1 || undefined);
+  await shop.kill();
 });
 
 test("a browser orders by the form, sees the stock go down elsewhere, and follows the order to its end", async (t) => {

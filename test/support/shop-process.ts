@@ -30,6 +30,7 @@ export interface Question {
 
 export interface Upstream {
   readonly pid: number;
+  readonly url: string;
   readonly state: string;
   readonly restarts: number;
 }
