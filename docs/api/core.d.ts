@@ -7,10 +7,11 @@ export { now, systemClock, turnNow, type Clock } from "./clock.ts";
 export { background, context, ContextError, contextKey, createContext, createRoot, outside, RequestContexts, shutdown, traceparentKey, type Context, type ContextCode, type ContextKey, type ContextLimits, type OwnedContext, type RequestContext, type RequestOwner, } from "./context.ts";
 export { DeadlineWheel, WheelTimer, type DeadlineWheelOptions } from "./deadline-wheel.ts";
 export { OptionError, SluiceError } from "./errors.ts";
-export { connectionBounds, Counter, durationBounds, Gauge, Histogram, InstrumentError, instruments, queueBounds, Registry, type CollectedFamily, type Family, type GaugeFamily, type HistogramOptions, type HistogramSample, type Sample, } from "./instruments.ts";
+export { connectionBounds, Counter, durationBounds, Gauge, Histogram, InstrumentError, instruments, queueBounds, Registry, type CollectedFamily, type CounterFamily, type Family, type GaugeFamily, type HistogramOptions, type HistogramSample, type ObservableFamily, type Sample, } from "./instruments.ts";
 export { Lifecycle, type LifecycleState } from "./lifecycle.ts";
 export { bytes, choice, count, duration, flag, given, group, optional, parseDuration, ratio, resolveOptions, text, type Duration, type GivenOptions, type OptionRule, type OptionTable, type Size, } from "./options.ts";
 export { Semaphore, SemaphoreFullError, type Permit } from "./semaphore.ts";
+export { lifecycleOf, servedBy, servedOf, setLifecycle, type Served } from "./served.ts";
 
 // core/clock.d.ts
 
@@ -93,6 +94,11 @@ export interface Context {
     detach(limits: {
         readonly timeout: Duration;
     }): OwnedContext;
+    /**
+     * A context that keeps the values and none of the limits: only a shutdown ends it. For what begins later, and may have
+     * to wait until then; it needs no disposal, and keeps nothing of a request in memory but its values.
+     */
+    values(): Context;
     /** The value of the nearest `withValue` above. */
     value<T>(key: ContextKey<T>): T | undefined;
     /** This context with one value more. It is done when this one is and needs no disposal. */
@@ -167,6 +173,9 @@ export declare const traceparentKey: ContextKey<string>;
  * Those that remain move to a hashed wheel, where each slot holds the timers due at its tick, whatever the revolution.
  * A native timer is set only for the next slot in use, so a wheel with nothing due soon does not wake the process.
  * It is not for precision: a deadline is met up to one tick late.
+ *
+ * Thousands of deadlines may be due at once, and what comes of one takes a tenth of a millisecond where it cuts a
+ * connection. So they fire in slices, and between two slices the event loop does what else there is to do.
  */
 import { type Clock } from "./clock.ts";
 import { RingNode } from "./ring.ts";
@@ -205,9 +214,9 @@ export interface DeadlineWheelOptions {
  * Time goes in steps of half a tick: a timer loses up to one step while it is new, and up to one in its slot.
  *
  * Invariants: an armed timer is in `#fresh` with `dueAt === notPlaced`, or in slot `dueAt & slotMask` with
- * `dueAt > #step`, or in `#due`, which is empty outside a sweep. While `size > 0` a wake-up is planned for `#wakeAtMs`:
- * within a step if there are new timers, not later than the earliest slot in use, and within a revolution. `#sweep` is
- * the only place that fires.
+ * `dueAt > #step`, or in `#due`. While `size > 0` a wake-up is planned for `#wakeAtMs`: on the next turn if a slice has
+ * left something in `#due`, within a step if there are new timers, not later than the earliest slot in use, and within
+ * a revolution. `#sweep` is the only place that fires.
  */
 export declare class DeadlineWheel {
     #private;
@@ -267,6 +276,8 @@ export declare const durationBounds: readonly number[];
 export declare const connectionBounds: readonly number[];
 /** Bounds for the time spent in a queue, in seconds: those of .NET's `http.client.request.time_in_queue`, and 0.1 ms. */
 export declare const queueBounds: readonly number[];
+/** Methods of HTTP that may become a label value; the rest could be anything and become `_OTHER` (OpenTelemetry's rule). */
+export declare const knownMethods: ReadonlySet<string>;
 /** A number that only grows. */
 export declare class Counter {
     #private;
@@ -340,14 +351,17 @@ export interface Family<Instrument> extends FamilyHead {
     /** Forgets a series, so that it is no longer collected and its place is free again. */
     delete(...values: readonly string[]): void;
 }
-/** Gauges can be read at the moment of collection instead of being kept up to date. */
-export interface GaugeFamily extends Family<Gauge> {
+/** Gauges and counters can be read at the moment of collection instead of being kept up to date. */
+export interface ObservableFamily<Instrument> extends Family<Instrument> {
     /**
      * Calls `read` at each collection; it reports any number of values. Values of the same labels are added up, also
-     * with those that were set. Dispose of the registration when what is read goes away.
+     * with those that were set or counted. Dispose of the registration when what is read goes away. What is reported of a
+     * counter never falls.
      */
     observe(read: (report: (value: number, ...labels: readonly string[]) => void) => void): Disposable;
 }
+export type GaugeFamily = ObservableFamily<Gauge>;
+export type CounterFamily = ObservableFamily<Counter>;
 /** How to make a histogram. */
 export interface HistogramOptions extends FamilyOptions {
     /** Upper ends of the ranges, ascending. */
@@ -372,7 +386,7 @@ export declare class Registry {
     #private;
     constructor(options?: FamilyOptions);
     /** @throws InstrumentError if the name is not one, or is taken by something else. */
-    counter(name: string, help: string, labelNames?: readonly string[], options?: FamilyOptions): Family<Counter>;
+    counter(name: string, help: string, labelNames?: readonly string[], options?: FamilyOptions): CounterFamily;
     /** @throws InstrumentError if the name is not one, or is taken by something else. */
     gauge(name: string, help: string, labelNames?: readonly string[], options?: FamilyOptions): GaugeFamily;
     /** @throws InstrumentError if the name is not one or is taken by something else, or the bounds do not ascend. */
@@ -543,6 +557,38 @@ export declare class Semaphore {
      */
     acquire(signal?: AbortSignal): Promise<Permit>;
 }
+
+// core/served.d.ts
+
+/**
+ * What a server offers to whoever answers one of its requests with something that lasts.
+ *
+ * Event streams and WebSockets have to know when their server goes away, and are no usual answers to its deadlines. They
+ * live in another part than the server, and neither knows the other: this is where they meet. On a server that nobody
+ * guards there is nothing here, and the streams do without.
+ */
+import type { Context } from "./context.ts";
+import type { Lifecycle } from "./lifecycle.ts";
+/** A request-answer of a guarded server, as the answer's writer sees it. */
+export interface Served {
+    /** Of the request. */
+    readonly context: Context | undefined;
+    /** Of the server. */
+    readonly lifecycle: Lifecycle;
+    /**
+     * From here on this answer has its own rules: no deadline of the server's, no slowest rate, no place of the limit on
+     * concurrency. Whoever calls it bounds what waits for a client, and how long.
+     */
+    takeOver(): void;
+}
+/** Where a response keeps the request-answer that it belongs to. */
+export declare const servedBy: unique symbol;
+/** What the guarded server of this response offers; `undefined` if the response is not one of a guarded server. */
+export declare function servedOf(response: object): Served | undefined;
+/** Of a guarded server; `undefined` for another one. */
+export declare function lifecycleOf(server: object): Lifecycle | undefined;
+/** For whoever guards a server. */
+export declare function setLifecycle(server: object, lifecycle: Lifecycle): void;
 
 // core/context-error.d.ts
 

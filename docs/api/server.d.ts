@@ -6,7 +6,7 @@
 export { type BadRequestEvent, type BadRequestReason } from "./bad-request.ts";
 export { controller, type ResponseController } from "./controller.ts";
 export { type DrainReport } from "./drain.ts";
-export { NotGuardedError, RequestRefusedError } from "./errors.ts";
+export { DrainedError, NotGuardedError, RequestRefusedError } from "./errors.ts";
 export { guard, type Guarded } from "./guard.ts";
 export { type RejectReason, type ShedReason, type TimeoutKind } from "./instruments.ts";
 export { type LateWrite } from "./late-writes.ts";
@@ -112,6 +112,7 @@ export declare function controller(res: ServerResponse | IncomingMessage): Respo
  * closed and idle connections with it; what is in flight ends in its own time, up to the grace. Node's own `close()`
  * does the last step first, keeps answering with `keep-alive`, and has no end.
  */
+import type { QueuePlug } from "./queue-plug.ts";
 import type { ServerCore } from "./server-core.ts";
 /** How a drain went. Times in milliseconds. */
 export interface DrainReport {
@@ -124,8 +125,7 @@ export interface DrainReport {
 /** The listener of a server. */
 export interface Listener {
     readonly isOpen: () => boolean;
-    /** See `queue-plug.ts`. */
-    readonly plug: () => Promise<boolean>;
+    readonly plug: QueuePlug;
     /** Node's `close`, without its way with idle connections. */
     readonly close: () => Promise<void>;
 }
@@ -153,6 +153,10 @@ export declare class RequestRefusedError extends SluiceError {
     readonly code = "ERR_REQUEST_REFUSED";
     readonly statusCode: number;
     constructor(statusCode: number, message: string);
+}
+/** `listen()` of a server that drains, or has drained: a server goes away once. */
+export declare class DrainedError extends SluiceError {
+    readonly code = "ERR_SERVER_DRAINED";
 }
 
 // server/guard.d.ts
@@ -196,7 +200,7 @@ export declare function guard(server: GuardableServer, options?: ServerOptions):
  * could make a series of each. Routes come only as patterns, from the user. What is a level is read when somebody
  * collects, so it costs a request nothing.
  */
-import { type Counter, type GaugeFamily, type Histogram, type Registry } from "../core/instruments.ts";
+import { type Counter, type CounterFamily, type GaugeFamily, type Histogram, type Registry } from "../core/instruments.ts";
 declare const timeoutKinds: readonly ["tls", "read_header", "read", "read_rate", "handler", "write", "write_rate", "idle"];
 declare const rejectReasons: readonly ["max_connections", "pending_timeout", "pending", "address", "upgraded", "draining"];
 declare const shedReasons: readonly ["concurrency", "event_loop", "memory", "deadline", "address", "draining"];
@@ -232,6 +236,7 @@ export declare class ServerInstruments {
     acceptedCount: number;
     readonly connectionDuration: Histogram;
     readonly queueTime: Histogram;
+    readonly pendingTime: Histogram;
     readonly active: GaugeFamily;
     readonly connections: GaugeFamily;
     readonly limits: GaugeFamily;
@@ -240,6 +245,7 @@ export declare class ServerInstruments {
     readonly concurrencyLimit: GaugeFamily;
     readonly draining: GaugeFamily;
     readonly acceptQueue: GaugeFamily;
+    readonly acceptDrops: CounterFamily;
     readonly rejected: Tally<RejectReason>;
     readonly timeouts: Tally<TimeoutKind>;
     readonly shed: Tally<ShedReason>;
@@ -266,7 +272,10 @@ export {};
  */
 /** One place in the code that writes late. */
 export interface LateWrite {
-    /** The first method called there, such as `setHeader`; `pipe` stands for a stream that was piped into the response. */
+    /**
+     * The first method called there, such as `setHeader`; `pipe` stands for a stream that was piped into the response, and
+     * `destroy` for a connection that was to be ended: in Express, a handler that fails after its answer.
+     */
     readonly method: string;
     /** How often anything was called late there. */
     readonly count: number;
@@ -931,11 +940,14 @@ export declare function takeOverListen(server: GuardableServer, backlog: number)
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ContextCode, RequestContext, RequestOwner } from "../core/context.ts";
+import type { Lifecycle } from "../core/lifecycle.ts";
+import type { Served } from "../core/served.ts";
 import type { BadRequest } from "./bad-request.ts";
 import type { ShedReason } from "./instruments.ts";
 import { AdmissionTicket } from "./admission.ts";
-import { type LateWriteOwner } from "./late-methods.ts";
+import type { LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
+import type { SpentSocketOwner } from "./spent-socket.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 /** How Node tells of a request: the other two have an `Expect` header. */
 export type RequestEvent = "request" | "checkContinue" | "checkExpectation";
@@ -947,9 +959,13 @@ export interface Carrier {
     readonly readBytes: number;
     /** Bytes that have left for the client. */
     readonly sentBytes: number;
+    /** Those that have left on the whole connection. */
+    readonly wireBytes: number;
+    /** How many may do so before some must be of this exchange, if its client lets it send. */
+    readonly bytesBefore: number;
     /** Bytes that wait because the client does not read. */
     readonly unsentBytes: number;
-    /** Of the socket that they wait for; -1 if it is not that which holds them back. */
+    /** Of the socket; -1 if there is none. */
     readonly descriptor: number;
     /** Calls the exchange's `onDeadline` after `ms`. */
     armExchange(ms: number): void;
@@ -970,7 +986,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export declare class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner {
+export declare class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, SpentSocketOwner, Served {
     #private;
     readonly req: IncomingMessage;
     readonly res: ServerResponse;
@@ -987,6 +1003,7 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     get isOver(): boolean;
     /** Whether its answer is out, and only the rest of its body is not. */
     get isAnswered(): boolean;
+    get lifecycle(): Lifecycle;
     get lateWrites(): LateWrites;
     /** As what Node has emitted it. */
     event: RequestEvent;
@@ -1020,10 +1037,13 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     closeAfterwards(): void;
     /** It stays for as long as its client does, and counts against no limit on concurrency. */
     stream(): void;
+    takeOver(): void;
     /** Moves the deadlines of this request. Times in milliseconds; what is left out stays. */
     setDeadlines(deadlines: Partial<OwnDeadlines>): void;
     /** The deadlines in force, on the monotonic clock. */
     get deadlines(): Readonly<OwnDeadlines>;
+    /** Somebody would end the connection behind the answer. It stays, unless it is an upload that nobody wants any more. */
+    hangUp(callee: (...args: never) => unknown): void;
     onBodyEnd(): void;
     /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
     onWritten(): void;
@@ -1034,6 +1054,38 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     onDeadline(): void;
 }
 export {};
+
+// server/queue-plug.d.ts
+
+/**
+ * Stops the kernel from completing connections, for the moment in which the listener is closed.
+ *
+ * Linux drops a client's first packet while the queue of the listening socket is full: it comes again after a second,
+ * finds nobody, and is refused, which every proxy knows how to take. So the queue is made to hold one connection, and
+ * that one is our own. Whether it got in is known at once, since both ends are on this machine; if not, somebody else
+ * was faster, the queue is as it was, and is to be tried again.
+ *
+ * Only for a socket that is this process's alone: the length of the queue is the socket's, and would stay for others.
+ */
+import { type Server } from "node:net";
+/** What is known of how a server listens. */
+export interface Listening {
+    /** Whether the socket was made by this process, for a port, and nobody else can have it. */
+    isOwn: boolean;
+    readonly backlog: number;
+}
+/** Invariant: the queue is as long as it was asked for, unless `#isNarrow` or our own connection has just got in. */
+export declare class QueuePlug {
+    #private;
+    constructor(server: Pick<Server, "address">, listening: Listening);
+    /**
+     * Makes the queue hold one connection, until the listener is closed: a server that never comes to an end with accepting
+     * would otherwise be closed with as many as always wait there. Who gets no place tries again after a second.
+     */
+    narrow(): void;
+    /** Resolves to whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
+    plug(): Promise<boolean>;
+}
 
 // server/accept.d.ts
 
@@ -1377,6 +1429,9 @@ export declare class Connection extends RingNode implements Carrier {
     get descriptor(): number;
     /** Bytes that the kernel has taken. `bytesWritten` of a socket also counts those that wait. */
     get sentBytes(): number;
+    get wireBytes(): number;
+    /** All that goes out is of one exchange. */
+    get bytesBefore(): number;
     onActivity(): void;
     /** Bytes have come that were not a whole header, or else the other side's FIN, which is activity too. */
     noteHeader(): void;
@@ -1443,49 +1498,35 @@ export declare class Pressure {
  * Node tells when the kernel takes bytes, and the kernel takes some when a third of its send buffer is free, which is
  * more than a megabyte on a fast link: a client that reads 200 KB/s from there looks as if it stood still for 7 s
  * (measured, loopback, Linux 6.18). Linux shows the queue of each socket in `/proc/net/tcp`, though only of all of
- * them at once. So that is read when somebody is about to be cut, once for all who ask, off the main thread, and for
- * no more than 3 % of the time. Elsewhere the answer is `undefined`.
+ * them at once: 2.7 us for each socket of the machine, and 5 ms to walk through an empty table. Elsewhere the answer
+ * is `undefined`.
+ *
+ * So the tables are read when somebody is about to be cut, once for all who ask, and in a thread of its own: in that of
+ * the server, even in small pieces, thousands of clients that do not read would make all others wait.
  */
-/** The queue of one socket. */
+/** The queue of one socket at a moment between `askedAt` and `toldAt`. */
 export interface SendQueue {
-    readonly takenAt: number;
+    readonly askedAt: number;
+    readonly toldAt: number;
     /** Bytes that the kernel has been given, and the other side has not acknowledged. */
     readonly unackedBytes: number;
 }
-/** Invariant: at most one read is under way, and `#snapshot` is what the last one that ended has found. */
+/**
+ * Invariant: at most one read is under way, begun at `#askedAt`, and `#snapshot` is what the last one that succeeded has
+ * found. While there is a thread, `#callOff` calls off its end.
+ */
 export declare class SendQueues {
     #private;
     constructor(tables?: readonly string[]);
     /** `false` where nothing can be told. */
     get isReadable(): boolean;
-    /**
-     * The queue of this descriptor's socket, at `since` or later. `"later"` if that is only being found out, `undefined`
-     * if it cannot be, or if all is acknowledged.
-     */
-    look(descriptor: number, since: number): SendQueue | "later" | undefined;
+    /** The queue of this descriptor's socket when the tables were read last; `undefined` if they never were. */
+    look(descriptor: number): SendQueue | undefined;
+    /** Has the tables read, for whoever compares over a grace; unless that is being done, or has just been done. */
+    refresh(graceMs: number): void;
+    /** Ends the thread. It starts again when it is needed. */
+    close(): void;
 }
-
-// server/queue-plug.d.ts
-
-/**
- * Stops the kernel from completing connections, for the moment in which the listener is closed.
- *
- * Linux drops a client's first packet while the queue of the listening socket is full: it comes again after a second,
- * finds nobody, and is refused, which every proxy knows how to take. So the queue is made to hold one connection, and
- * that one is our own. Whether it got in is known at once, since both ends are on this machine; if not, somebody else
- * was faster, the queue is as it was, and is to be tried again.
- *
- * Only for a socket that is this process's alone: the length of the queue is the socket's, and would stay for others.
- */
-import { type Server } from "node:net";
-/** What is known of how a server listens. */
-export interface Listening {
-    /** Whether the socket was made by this process, for a port, and nobody else can have it. */
-    isOwn: boolean;
-    readonly backlog: number;
-}
-/** @returns whether the queue holds nothing but our own connection, as long as nothing else is awaited. */
-export declare function plugQueue(server: Pick<Server, "address">, { isOwn, backlog }: Listening): Promise<boolean>;
 
 // server/late-methods.d.ts
 
@@ -1496,22 +1537,21 @@ export declare function plugQueue(server: Pick<Server, "address">, { isOwn, back
  * way, HTTP/2's `write` resets the stream); and as a handler that has answered is not waited for, nobody catches
  * it, and the process ends. These do nothing then, and tell {@link LateWrites}. Until then they are Node's.
  *
- * They must not depend on the prototype, because Express replaces the prototype of
- * each response, at times after its end, and because middlewares keep the functions that they find (compression,
- * express-session) and call them whenever they like. All are shared: there is no closure and no state for a request,
- * since Node knows whether an answer is complete. Twenty own properties cost half a microsecond, so the prototype of a
- * class has them where there is a say in it, and a response has them only from its end on, if it is not of that class
- * any more. `Object.setPrototypeOf`, the other way to change many methods at once, takes 1 us.
+ * They are the response's own from its beginning on, and not its prototype's: Express replaces the prototype of each
+ * response, and middlewares keep the functions that they find before the answer (compression, express-session) and call
+ * them whenever they like. All are shared: there is no closure and no state for a request, since Node knows whether an
+ * answer is complete. Set on a finished object they cost half a microsecond; a class with places for them (`attend.ts`)
+ * sets them for 10 ns.
  *
  * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
- * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
+ * `destroy()` (but see `spent-socket.ts`), and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
  */
 import type { EventEmitter } from "node:events";
+import { servedBy as exchangeOf } from "../core/served.ts";
 import type { LateRequest, LateWrites } from "./late-writes.ts";
-/** Where a response keeps the request-answer that it belongs to. */
-export declare const exchangeOf: unique symbol;
-/** On whatever has the methods below as its own: a response, or the prototype of a class of responses. */
-declare const contained: unique symbol;
+export { exchangeOf };
+/** On the prototype of a class whose responses have the methods below: what its base has. Saves a search for that. */
+export declare const baseMethods: unique symbol;
 /** What is needed of that request-answer here. */
 export interface LateWriteOwner {
     readonly lateWrites: LateWrites;
@@ -1522,8 +1562,8 @@ export interface ContainableResponse {
     readonly headersSent: boolean;
     /** Set by {@link containLateWrites}. */
     [exchangeOf]?: LateWriteOwner | undefined;
-    /** See below. */
-    readonly [contained]?: Pick<Methods, "end">;
+    /** Gone when somebody gives it another prototype. */
+    readonly [baseMethods]?: Readonly<ContainedMethods>;
 }
 interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" | "once"> {
     readonly req?: LateRequest;
@@ -1534,7 +1574,8 @@ interface Response extends ContainableResponse, Pick<EventEmitter, "listeners" |
     } | null;
 }
 type Method = (this: Response, ...args: unknown[]) => unknown;
-interface Methods {
+/** The methods that are contained. */
+export interface ContainedMethods {
     setHeader: Method;
     appendHeader: Method;
     removeHeader: Method;
@@ -1556,25 +1597,28 @@ interface Methods {
 }
 /** Makes late calls of the response's methods harmless, now and after its prototype was replaced. */
 export declare function containLateWrites(response: ContainableResponse, owner: LateWriteOwner): void;
-/**
- * The same for all responses of a class, whose prototype this is: to set them on each response takes half a microsecond.
- */
-export declare function containClass(prototype: ContainableResponse, base: ContainableResponse): void;
-/**
- * Sees to a response that is complete, if its class does not: Express, for one, gives each another prototype.
- *
- * Its `end` is left: a middleware may have work to do in it, such as saving a session, and calls the one it has found.
- */
-export declare function containComplete(response: ContainableResponse): void;
-/** Sees to a response whose client has left. Its handler goes on, and so does what middlewares have put on it. */
-export declare function containCut(response: ContainableResponse): void;
-/** The methods of the response's class, if they are there. */
-export declare function containedOf(response: ContainableResponse): Readonly<Pick<Methods, "end">> | undefined;
 /** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
-export declare function beneath(response: ContainableResponse): Readonly<Methods>;
-/** As they are put on a response, for those who need more of them. */
-export declare const containedMethods: Readonly<Pick<Methods, "writeHead" | "end">>;
-export {};
+export declare function beneath(response: ContainableResponse): Readonly<ContainedMethods>;
+/** As they are put on a response, for those who set or need them one by one. */
+export declare const containedMethods: Readonly<ContainedMethods>;
+
+// server/spent-socket.d.ts
+
+/**
+ * What a request of Express says its socket is once its answer has ended: the same one, except that it cannot be ended.
+ *
+ * A handler that fails after its answer has nothing more to say to its client, but Express's last word on an error is
+ * `req.socket.destroy()` whenever a header is out (finalhandler 2, the same in 1). On a bare server that resets what has
+ * not gone out of the answer, and the next request of the connection with it. Only half of an answer has to be cut.
+ *
+ * Who has not taken a response's class away (all but Express and what stands on it) gets the socket itself, always.
+ */
+import type { Socket } from "node:net";
+/** Told when somebody would end the connection. */
+export interface SpentSocketOwner {
+    hangUp(callee: (...args: never) => unknown): void;
+}
+export declare function spend(socket: Socket, owner: SpentSocketOwner): Socket;
 
 // server/addresses.d.ts
 
@@ -1697,9 +1741,8 @@ export declare function countState(levels: ServerCore["levels"], state: Connecti
  * What is different in HTTP/2: a connection is a session, and carries many exchanges at once, each on a stream.
  *
  * Streams have their own timers, since they have no turn to wait for; a connection with a stream is active, one without
- * is idle. Cutting an exchange resets its stream, and the connection only if that is what does not move. How many
- * bytes of one stream a client has taken is known to nghttp2 alone, so a stream that waits is measured by what its
- * connection sends: one that starves beside others that flow is only cut by `writeTimeout`.
+ * is idle. Cutting an exchange resets its stream, and the connection only if that is what does not move. A client may
+ * close the window of one stream and read all others: each is measured by what has left it (`stream-pieces.ts`).
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
@@ -1725,6 +1768,9 @@ export declare class StreamCarrier extends WheelTimer implements Carrier {
     get readBytes(): number;
     get sentBytes(): number;
     get unsentBytes(): number;
+    get wireBytes(): number;
+    /** Each stream has its turn after a frame of the others; as long as the connection is full, that may take a while. */
+    get bytesBefore(): number;
     get descriptor(): number;
     armExchange(ms: number): void;
     onDeadline(): void;
@@ -1745,7 +1791,7 @@ export declare class StreamCarrier extends WheelTimer implements Carrier {
  *
  * What is written here is for connections without a `ServerResponse`, or with one that cannot be used any more.
  */
-import { type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 /** What a client is told instead of an answer. */
 export interface Refusal {

@@ -488,7 +488,8 @@ const concurrencyRule: OptionRule<ConcurrencyOptions, ResolvedConcurrency> = {
     const resolved = concurrencyGroup.parse(raw);
     const { limit, min, max } = resolved;
     if (min > max && (limit === "adaptive" || raw.min != null)) contradict("min", min, `max: ${max}`);
-    if (limit === "adaptive") return resolved;
+    // Without a limit the other two say nothing that could be wrong.
+    if (limit === "adaptive" || raw.limit == null) return resolved;
     if (raw.max != null && limit > max) contradict("limit", limit, `max: ${max}`);
     if (raw.min != null && limit < min) contradict("limit", limit, `min: ${min}`);
     return resolved;
