@@ -48,7 +48,7 @@ export async function openBackOffice(plan: OfficePlan): Promise<BackOffice> {
     drain: { grace: "2s", abort: "500ms", stop: "1s" }, // for the impatience of a terminal
     onError: (error, { task, queue = "store" }) => log(`${task ?? queue}: ${toMessage(error)}`),
   });
-  const desk = new OrderDesk({ tasks, services, book, audit, outbox, onStock: shelves.note });
+  const desk = new OrderDesk({ tasks, services, book, audit, outbox, onStock: shelves.note, log });
   tasks
     .queue("stock-refresh", { concurrency: 1, attempts: 1, timeout: "2s", maxDead: 10 }, () => shelves.refresh())
     .schedule("*/10 * * * * *", {});

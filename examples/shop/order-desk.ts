@@ -34,6 +34,7 @@ export interface DeskParts {
   readonly outbox: Outbox;
   /** Hears of each level that a sale has changed. */
   readonly onStock: (level: StockLevel) => void;
+  readonly log: (line: string) => void;
 }
 
 /** The queues that an order goes through. */
@@ -89,7 +90,7 @@ export class OrderDesk {
   async resume(isMailBroken: boolean): Promise<void> {
     if (!isMailBroken) await this.#confirmations.dead.redrive("all");
     const dead = new Set((await this.#confirmations.dead.list({ limit: 1000 })).map(({ data }) => data?.orderId));
-    for (const order of this.#parts.book.in("received")) if (!dead.has(order.id)) await this.#askForMail(order);
+    for (const order of this.#parts.book.listIn("received")) if (!dead.has(order.id)) await this.#askForMail(order);
   }
 
   /** Takes an order, once for each key. It does not reject for what services do. */
@@ -131,12 +132,20 @@ export class OrderDesk {
     const order = { ...wish, id, productName, category, totalCents: priceCents * wish.quantity };
     try {
       const placed = await book.place(order);
-      await this.#askForMail(placed);
+      await this.#askForMailOrTell(placed);
       return { kind: "placed", order: placed };
     } catch (error) {
-      // Not on the disk, so there is no order. One that is, and only not in the queue, is found by the next `resume`.
-      if (!book.get(id)) this.#giveBack(wish.productId, id);
+      this.#giveBack(wish.productId, id); // not on the disk, so there is no order
       throw error;
+    }
+  }
+
+  /** A queue that is full or gone is no reason to refuse an order that is on the disk: the next `resume` finds it. */
+  async #askForMailOrTell(order: Order): Promise<void> {
+    try {
+      await this.#askForMail(order);
+    } catch (error) {
+      this.#parts.log(`order ${order.id} has no confirmation before the next start: ${String(error)}`);
     }
   }
 

@@ -19,7 +19,7 @@ interface Field {
 
 function renderField({ name, label, draft, attributes }: Field): Markup {
   const problem = draft.problems[name];
-  const wrong = problem ? html` aria-invalid="true" aria-describedby="${name}-problem"` : "";
+  const wrong = problem ? html` aria-invalid="true" aria-describedby="${name}-problem" autofocus` : "";
   return html`<p class="field ${name}">
     <label for="${name}">${label}</label>
     <input id="${name}" name="${name}" value="${draft[name]}" required ${attributes}${wrong} />

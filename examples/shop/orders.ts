@@ -93,13 +93,9 @@ export class OrderBook implements AsyncDisposable {
     return this.#orders.get(this.#ids.get(key) ?? "");
   }
 
-  /** Those that have not come further than this. */
-  in(state: OrderState): readonly Order[] {
+  /** Those that are in this state. */
+  listIn(state: OrderState): readonly Order[] {
     return [...this.#orders.values()].filter((order) => stateOf(order) === state);
-  }
-
-  get size(): number {
-    return this.#orders.size;
   }
 
   /** Resolves once the order is on the disk. */
