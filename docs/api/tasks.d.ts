@@ -13,7 +13,7 @@ export type { QueueStats } from "./queue-stats.ts";
 export type { ReportContext, Reporter } from "./reporter.ts";
 export type { ResponseLike } from "./response-end.ts";
 export type { ClaimedJob, Claims, JobSource } from "./stores/leased-consumer.ts";
-export { remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
+export { remoteCaps, remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
 export type { AddedJob, Consumer, DeadJob, DeadSelection, Delivery, JobFailure, NewJob, QueueLevels, QueueSettings, Settled, Store, StoreCaps, StoreHealth, StoreHost, } from "./store.ts";
 export { memory } from "./stores/memory.ts";
 export type { MemoryOptions } from "./stores/memory-options.ts";
@@ -900,7 +900,8 @@ export interface JobSource<Job extends ClaimedJob = ClaimedJob> {
     rest?(): void;
     /** The opposite of `rest`. */
     rouse?(): void;
-    done(job: Job): Promise<Settled>;
+    /** One end for each of them; in one go, if the engine can. */
+    done(jobs: readonly Job[]): readonly Promise<Settled>[];
     retry(job: Job, delayMs: number, failure: JobFailure): Promise<Settled>;
     dead(job: Job, failure: JobFailure): Promise<Settled>;
     release(job: Job): Promise<Settled>;
@@ -930,6 +931,8 @@ declare class LeasedDelivery<Job extends ClaimedJob> implements Delivery {
     readonly job: Job;
     /** Whether it has been said how it ends. */
     isSettling: boolean;
+    /** Not any more, once the engine could not be told how it ends. */
+    isRenewed: boolean;
     /** On the monotonic clock. */
     leasedUntilMs: number;
     constructor(consumer: LeasedConsumer<Job>, job: Job, leasedUntilMs: number);
@@ -963,8 +966,9 @@ export declare class LeasedConsumer<Job extends ClaimedJob> implements Consumer 
     giveUp(): Promise<void>;
     /** Lets go of the engine, whatever is still held. */
     close(): Promise<void>;
-    /** Tries for twice the time of a command: a short absence of the engine is not worth a second run of the job. */
     settle(delivery: LeasedDelivery<Job>, end: End<Job>): Promise<Settled>;
+    /** Those that are done while the engine is told of others are told together: one commit for many. */
+    finish(job: Job): Promise<Settled>;
 }
 export {};
 
@@ -1046,6 +1050,8 @@ export interface RemoteEngine {
     isFull(error: unknown): boolean;
     close(): Promise<void>;
 }
+/** What an engine with a memory of its own can do, if nothing is said against it. */
+export declare const remoteCaps: StoreCaps;
 /** @internal For the adapters, and for whoever writes one. */
 export declare function remoteStore(engine: RemoteEngine): Store;
 
@@ -1166,7 +1172,7 @@ export declare function sqlite(options: SqliteOptions): Store;
  * A name is a label, so it must be one of few: names beyond the bound share `_OTHER`. Each task holds its kind, and a
  * change of its state costs a few additions.
  */
-import { type Registry } from "../core/instruments.ts";
+import { type Counter, type Family, type GaugeFamily, type Histogram, type Registry } from "../core/instruments.ts";
 declare const outcomes: readonly ["ok", "error", "timeout", "cancelled", "rejected", "dropped", "skipped", "abandoned"];
 /**
  * How a task ended.
@@ -1181,6 +1187,16 @@ declare const outcomes: readonly ["ok", "error", "timeout", "cancelled", "reject
 export type TaskOutcome = (typeof outcomes)[number];
 /** Where a task is. `waiting`: for its response to end, or for a place in the queue. `stuck`: over for everybody but itself. */
 export type TaskState = "waiting" | "queued" | "running" | "stuck" | "ended";
+type Level = Exclude<TaskState, "ended">;
+/** The families of all kinds; looked up at the start, since a name that is taken by something else is an error. */
+declare class TaskFamilies {
+    readonly levels: Readonly<Record<Level, GaugeFamily>>;
+    readonly total: Family<Counter>;
+    readonly held: Family<Counter>;
+    readonly duration: Family<Histogram>;
+    readonly wait: Family<Histogram>;
+    constructor(registry: Registry);
+}
 /** The tasks of one name. */
 export declare class TaskKind {
     #private;
@@ -1188,7 +1204,7 @@ export declare class TaskKind {
     readonly levels: Record<TaskState, number>;
     readonly outcomes: Record<TaskOutcome, number>;
     heldCount: number;
-    constructor(registry: Registry, name: string);
+    constructor({ levels, total, held, duration, wait }: TaskFamilies, name: string);
     /** One task goes from one state to another; `undefined` is before the first. */
     move(from: TaskState | undefined, to: TaskState): void;
     started(waitedMs: number): void;
