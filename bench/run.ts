@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: what a request costs in each client and in each server, side by side. `-- client` or `-- server`
- * measures only the one. Prints the tables and the budgets, keeps the figures with the machine they come from in
+ * `npm run bench`: what a request costs in each client and in each server, and a job in each queue, side by side. `-- client`,
+ * `-- server` or `-- queues` measures only the one. Prints the tables and the budgets, keeps the figures with the machine they come from in
  * `bench/results/`, and draws them for the README.
  *
  * `--quick` is a look (under a minute each, nothing kept); `--keep` keeps its figures too. `--only a,b` takes some
@@ -13,11 +13,13 @@ import { describeMachine } from "./support/machine.ts";
 import { print } from "./support/print.ts";
 import { clients } from "./whole/client/comparison.ts";
 import type { Comparison, Settings } from "./whole/comparison.ts";
+import { queues } from "./whole/queues/comparison.ts";
 import { servers } from "./whole/server/comparison.ts";
 
 const comparisons: ReadonlyMap<string, Comparison> = new Map([
   ["client", clients],
   ["server", servers],
+  ["queues", queues],
 ]);
 
 const { values: given, positionals } = parseArgs({

@@ -5,83 +5,12 @@
 // oxlint-disable no-await-in-loop -- each step of a test follows the one before it
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
-import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-
-interface Answer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
-
-interface Upstream {
-  readonly pid: number;
-  readonly state: string;
-  readonly restarts: number;
-}
-
-const mainFile = fileURLToPath(new URL("../examples/shop/main.ts", import.meta.url));
-class ShopProcess {
-  readonly child: ChildProcess;
-  readonly exited: Promise<unknown>;
-  output = "";
-  errors = "";
-
-  constructor(t: TestContext, ...args: string[]) {
-    this.child = spawn(process.execPath, ["--conditions=sluice-source", mainFile, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-    });
-    this.exited = once(this.child, "close");
-    // Also after a failure, and by asking: only the shop can end a service that a test has halted.
-    t.after(() => this.stop());
-    this.child.stdout?.on("data", (chunk: Buffer) => (this.output += chunk.toString()));
-    this.child.stderr?.on("data", (chunk: Buffer) => (this.errors += chunk.toString()));
-  }
-
-  /** The address that the shop printed. */
-  async url(): Promise<string> {
-    return until(() => /Shop\s+(http:\/\/127\.0\.0\.1:\d+)\//.exec(this.output)?.[1]);
-  }
-
-  async upstreams(): Promise<Record<string, Upstream>> {
-    const { body } = await get(`${await this.url()}/debug/upstreams`);
-    return JSON.parse(body) as Record<string, Upstream>;
-  }
-
-  /** Ends the shop as its user would. A second call waits for the same end. */
-  async stop(): Promise<void> {
-    this.child.kill("SIGTERM");
-    const force = setTimeout(() => this.child.kill("SIGKILL"), 5000);
-    await this.exited;
-    clearTimeout(force);
-  }
-}
-
-/** Asks again until there is an answer; ten seconds are plenty for a slow machine. */
-async function until<T>(ask: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (const limit = Date.now() + 10_000; Date.now() < limit; await sleep(25)) {
-    const found = await ask();
-    if (found !== undefined) return found;
-  }
-  throw new Error("what the test waited for did not happen within 10 s");
-}
-
-async function get(url: string, { method = "GET", headers = {} } = {}): Promise<Answer> {
-  const sent = request(url, { method, headers, agent: false });
-  sent.end();
-  const [response] = (await once(sent, "response")) as [IncomingMessage];
-  const chunks = (await response.toArray()) as Buffer[];
-  return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() };
-}
+import { get, ShopProcess, until } from "./support/shop-process.ts";
 
 /** A zombie is over: in a container nobody may ever collect it. */
 function isAlive(pid: number): boolean {
@@ -320,6 +249,8 @@ test("a wrong command line is told what to write instead", async (t) => {
   const cases: readonly [string[], RegExp][] = [
     [["--trafic"], /There is no option --trafic\. Did you mean --traffic\?/],
     [["--port", "x"], /--port takes a whole number from 0 to 65535, not "x"/],
+    [["--data", "--traffic"], /--data takes a folder: --data .\/millrace/],
+    [["--data", "/dev/null/x"], /--data: the folder cannot be used\. ENOTDIR/],
     [["--traffic", "9999"], /--traffic takes a whole number from 1 to 2000, not "9999"/],
     [["--port", String(address.port)], /Port \d+ is taken by another program\. Any free one: npm start -- --port 0/],
   ];

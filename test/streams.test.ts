@@ -10,7 +10,7 @@ import { createServer, type ServerOptions } from "sluice/server";
 import { SseChannel, Streams, type SseOptions, type SseStream } from "sluice/streams";
 import { serverCertificate } from "./support/certificates.ts";
 import { EventStreamClient } from "./support/event-stream-client.ts";
-import { until } from "./support/loopback.ts";
+import { until } from "./support/patience.ts";
 
 interface Setup extends ServerOptions {
   readonly http2?: boolean;

@@ -11,7 +11,7 @@ import { context, Registry } from "sluice/core";
 import { createServer } from "sluice/server";
 import type { WebSocketsOptions } from "sluice/streams";
 import { WebSocket, type ClientOptions } from "ws";
-import { until } from "./support/loopback.ts";
+import { until } from "./support/patience.ts";
 
 interface Setup extends WebSocketsOptions {
   readonly guarded?: boolean;

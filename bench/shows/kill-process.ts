@@ -19,7 +19,6 @@ const kept = killStores[name];
 if (kept === undefined) throw new RangeError(`There is no store named ${name}`);
 const store = await kept.open(argument);
 const file = openSync(facts, "a");
-let stopped = false;
 
 function tell(fact: string, id: string, attempt = 0): void {
   writeSync(file, `${fact} ${id} ${attempt} ${process.hrtime.bigint() / 1_000n}\n`);
@@ -52,8 +51,8 @@ function tellEnd(fact: string, { id, attempt }: Delivery, settled: Settled): voi
   tell(settled === "settled" ? fact : "l", id, attempt);
 }
 
-async function addForEver(): Promise<void> {
-  while (!stopped) {
+async function addForEver(): Promise<never> {
+  for (;;) {
     const jobs = Array.from({ length: 1 + random.below(20) }, newJob);
     for (const added of await store.add(jobs, 10_000)) tell("a", added.id);
     if (random.below(3) === 0) await sleep(random.below(5));
@@ -66,19 +65,13 @@ await store.consume(queue, 16, (delivery) => void work(delivery));
 process.stdout.write("ready\n");
 if (adds === "adds") await addForEver();
 // Otherwise it clears up, and is told when to go.
-process.stdin.on("end", async () => {
-  stopped = true;
-  await store.stop(5_000);
-});
+process.stdin.on("end", () => void store.stop(5_000));
 process.stdin.resume();
-const levels = async (): Promise<void> => {
+for (;;) {
   const { ready, delayed, active } = await store.levels(queue);
-  if (ready + delayed + active > 0) {
-    setTimeout(levels, 20);
-    return;
-  }
-  // Whoever gave one up may have been killed before it could tell.
-  for (const { id } of await store.listDead(queue, { limit: 1_000_000 })) tell("z", id);
-  process.stdout.write("empty\n");
-};
-await levels();
+  if (ready + delayed + active === 0) break;
+  await sleep(20);
+}
+// Whoever gave one up may have been killed before it could tell.
+for (const { id } of await store.listDead(queue, { limit: 1_000_000 })) tell("z", id);
+process.stdout.write("empty\n");

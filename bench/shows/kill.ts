@@ -181,9 +181,12 @@ async function livesFor(victim: Victim, random: Random): Promise<void> {
   return sleep(random.below(120));
 }
 
+function isOver({ end }: Try): boolean {
+  return end === "d" || end === "x";
+}
+
 function judge(book: Book, survivor: number): Omit<KillFigures, "kills" | "damage"> {
   const isKept = (id: string): boolean => book.done.has(id) || book.dead.has(id);
-  const isOver = ({ end }: Try): boolean => end === "d" || end === "x";
   // Of a killed process nobody knows what it had on record; of the others, and of what was told, everything.
   const wasKilled = ({ process, end }: Try): boolean => process !== survivor && end === undefined;
   return {

@@ -8,6 +8,10 @@ export interface Arguments {
   /** Customers a second; `undefined` = nobody comes. */
   readonly traffic: number | undefined;
   readonly seed: number;
+  /** Folder of what outlives the shop; `undefined` = a temporary one, removed at the end. */
+  readonly data: string | undefined;
+  /** Whether no mail goes out. */
+  readonly brokenMail: boolean;
   readonly help: boolean;
 }
 
@@ -18,6 +22,8 @@ const options = {
   port: { type: "string" },
   traffic: { type: "string" },
   seed: { type: "string" },
+  data: { type: "string" },
+  "broken-mail": { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -39,6 +45,8 @@ export function readArguments(argv: readonly string[]): Arguments {
     port: readNumber("--port", values.port, { min: 0, max: 65_535 }),
     traffic: readNumber("--traffic", values.traffic, { min: 1, max: maxRate }),
     seed: readNumber("--seed", values.seed, { min: 0, max: 2 ** 31 - 1 }) ?? 1,
+    data: readFolder(values.data),
+    brokenMail: values["broken-mail"] === true,
     help: values.help === true,
   };
 }
@@ -53,6 +61,12 @@ function readNumber(
   if (number >= min && number <= max) return number;
   const what = typeof given === "string" ? `not "${given}"` : "and got none";
   throw new UsageError(`${name} takes a whole number from ${min} to ${max}, ${what}.`);
+}
+
+function readFolder(given: string | boolean | undefined): string | undefined {
+  if (given === undefined) return undefined;
+  if (typeof given === "string" && given !== "" && !given.startsWith("-")) return given;
+  throw new UsageError("--data takes a folder: --data ./millrace");
 }
 
 function refuseOption(name: string): string {
@@ -95,10 +109,14 @@ ${bold("Usage")}  npm start -- [options]
                     Without it: 8080, or the next free one.
   ${cyan("--traffic [rate]")}  Play customers, ${defaultRate} page views a second or as many as given (1 to ${maxRate}).
   ${cyan("--seed <n>")}        Play other customers. The same seed plays the same ones. Default 1.
+  ${cyan("--data <folder>")}   Keep orders, queue, audit log and outbox there, for the next start.
+                    Without it: in a temporary folder that is removed at the end.
+  ${cyan("--broken-mail")}     No mail goes out: watch the retries and the dead letters.
   ${cyan("--help")}            Show this.
 
 ${bold("Examples")}
   npm start -- --traffic
   npm start -- --port 3000 --traffic 200
+  npm start -- --data ./millrace --broken-mail
 `;
 }

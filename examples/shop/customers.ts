@@ -7,6 +7,7 @@
  */
 
 import { Agent, get } from "node:http";
+import { Buyers } from "./buyers.ts";
 import { categories, products } from "./catalog.ts";
 import { drawPauseMs, seeded } from "./random.ts";
 import type { Random } from "./random.ts";
@@ -15,15 +16,20 @@ import type { Random } from "./random.ts";
 export interface Report {
   readonly seconds: number;
   readonly answered: number;
-  /** 5xx answers, broken connections and pages that took longer than `pageLimitMs`. */
+  /** 5xx answers, broken connections, and pages that took longer than `pageLimitMs`. */
   readonly failed: number;
   readonly skipped: number;
+  readonly ordered: number;
+  /** Customers who watch an order at this moment. */
+  readonly watching: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
 const maxInFlight = 500;
 const pageLimitMs = 5000;
+/** How many of the visits end with an order. */
+const buyerShare = 0.02;
 
 /** Where the next customer goes: mostly to a product, the first ones of the list far more often than the last. */
 function choosePath(random: Random): string {
@@ -37,6 +43,8 @@ function choosePath(random: Random): string {
 
 class Customers {
   readonly #url: string;
+  readonly #random: Random;
+  readonly #buyers: Buyers;
   readonly #agent: Agent = new Agent({ keepAlive: true, maxSockets: maxInFlight, maxFreeSockets: 50 });
   #inFlight = 0;
   #times: number[] = [];
@@ -44,11 +52,16 @@ class Customers {
   #skipped = 0;
   #reportedAt = performance.now();
 
-  constructor(url: string) {
+  constructor(url: string, random: Random) {
     this.#url = url;
+    this.#random = random;
+    this.#buyers = new Buyers(url, random);
   }
 
-  visit(path: string, wantedAt: number): void {
+  /** Looks at a page that was wanted at this time, and now and then buys something. */
+  visit(wantedAt: number): void {
+    const path = choosePath(this.#random);
+    if (this.#random() < buyerShare) this.#buyers.buy();
     if (this.#inFlight >= maxInFlight) {
       this.#skipped += 1;
       return;
@@ -73,11 +86,14 @@ class Customers {
     const now = performance.now();
     const times = this.#times.toSorted((a, b) => a - b);
     const quantile = (q: number): number => times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? 0;
+    const { ordered, failed } = this.#buyers.takeCounts();
     const report: Report = {
       seconds: (now - this.#reportedAt) / 1000,
       answered: times.length,
-      failed: this.#failed,
+      failed: this.#failed + failed,
       skipped: this.#skipped,
+      ordered,
+      watching: this.#buyers.watching,
       p50Ms: quantile(0.5),
       p99Ms: quantile(0.99),
     };
@@ -92,12 +108,12 @@ class Customers {
 function main([url = "", rate = "", seed = "", reportEveryMs = ""]: readonly string[]): void {
   if (!process.send) throw new Error("customers.ts is started by the shop: node examples/shop/main.ts --traffic");
   const random = seeded(Number(seed));
-  const customers = new Customers(url);
+  const customers = new Customers(url, random);
   let nextAt = performance.now();
   const sendDue = (): void => {
     // A late timer lets several customers in at once: they are counted from when they came.
     for (; nextAt <= performance.now(); nextAt += drawPauseMs(random, Number(rate))) {
-      customers.visit(choosePath(random), nextAt);
+      customers.visit(nextAt);
     }
     setTimeout(sendDue, Math.max(0, nextAt - performance.now()));
   };

@@ -2,7 +2,8 @@
  * Starts the reference shop, says where it is, and stops it without leaving anything behind.
  *
  * Order matters twice: services before the shop (the first page is whole), and on the way out customers, then the
- * server, then the Transport, then the services that its last requests went to. `await using` is that order.
+ * server with its streams, then tasks and queue, then the Transport, then the services that its last requests went to,
+ * then the temporary folder. `await using` is that order.
  */
 
 import { once } from "node:events";
@@ -13,18 +14,25 @@ import { createServer } from "sluice/server";
 import type { Guarded, LateWrite } from "sluice/server";
 import { describeUsage, readArguments, UsageError } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
+import { openBackOffice } from "./back-office.ts";
+import { DataFolder } from "./data-folder.ts";
+import { OrderEvents } from "./order-events.ts";
+import { Services } from "./services.ts";
+import { Shelves } from "./shelves.ts";
 import { readPool, Shop } from "./shop.ts";
 import { Terminal } from "./terminal.ts";
 import { startTraffic } from "./traffic.ts";
-import { Upstreams } from "./upstreams.ts";
+import { roles, Upstreams } from "./upstreams.ts";
 
 const usualPort = 8080;
 /** How long the calls of the last pages may take to end. */
 const stopLimitMs = 500;
 
-async function run({ port, traffic, seed }: Arguments, terminal: Terminal): Promise<void> {
+async function run(args: Arguments, terminal: Terminal): Promise<void> {
+  const { port, traffic, seed } = args;
   const signalled = nextSignal();
   const log = (line: string): void => terminal.log(line);
+  await using data = await openData(args.data);
   await using upstreams = new Upstreams(log);
   await upstreams.ready();
   const transport = new Transport({
@@ -38,22 +46,49 @@ async function run({ port, traffic, seed }: Arguments, terminal: Terminal): Prom
   const server = createServer({
     name: "shop",
     handlerTimeout: "3s", // longer than what the Transport allows one call
-    maxBodyBytes: 0, // nobody has anything to send to this shop
+    maxBodyBytes: "4kb", // an order is the longest that anybody sends
     concurrency: { limit: 200, exempt: ["/healthz", "/readyz", "/debug/*"] },
     drain: { settle: "500ms", grace: "1s" }, // for the impatience of a terminal; in production some seconds, and 30 s
   });
-  const shop = new Shop({ server, transport, upstreams, log });
+  const services = new Services(transport, upstreams);
+  const shelves = new Shelves(server, services);
+  const events = new OrderEvents();
+  const office = await openBackOffice({ data, isMailBroken: args.brokenMail, services, shelves, events, log });
+  await using _office = { [Symbol.asyncDispose]: async (): Promise<void> => log(await office.close()) };
+  const shop = new Shop({ server, transport, upstreams, services, shelves, events, log, ...office });
   server.on("request", (request, response) => void shop.handle(request, response));
   server.on("lateWrite", ({ request, stack }: LateWrite) => log(`${request}: ${stack}`));
   const url = `http://127.0.0.1:${await listen(server, port)}`;
   await using _server = { [Symbol.asyncDispose]: (): Promise<void> => drain(server, log) };
-  welcome(url, traffic, terminal);
+  office.tasks.run("warm-cache", { timeout: "5s" }, () => warm({ transport, upstreams, shelves }));
+  welcome(url, args, { terminal, data });
   const plan = { url, rate: traffic ?? 0, seed, readPool: () => readPool(transport) };
   await using _traffic = traffic === undefined ? undefined : startTraffic(plan, terminal);
 
   const signal = await signalled;
+  office.beginToClose();
   terminal.endStatus();
-  terminal.say(`\n  ${signal}: not ready any more; finishing the pages under way, then closing.`);
+  terminal.say(`\n  ${signal}: not ready any more; finishing what is under way, then closing.`);
+}
+
+async function openData(folder: string | undefined): Promise<DataFolder> {
+  try {
+    return await DataFolder.open(folder);
+  } catch (error) {
+    throw new UsageError(`--data: the folder cannot be used. ${error instanceof Error ? error.message : ""}`);
+  }
+}
+
+interface Warmable {
+  readonly transport: Transport;
+  readonly upstreams: Upstreams;
+  readonly shelves: Shelves;
+}
+
+/** So that the first customer does not wait for what the others do not: connections, and the levels of the stock. */
+async function warm({ transport, upstreams, shelves }: Warmable): Promise<void> {
+  await Promise.all(roles.map((role) => transport.prewarm(upstreams.url(role), 1)));
+  await shelves.refresh();
 }
 
 /** The first signal asks to stop; a second one, of an impatient user, ends at once. */
@@ -102,7 +137,12 @@ async function closeTransport(transport: Transport): Promise<void> {
   clearTimeout(cut);
 }
 
-function welcome(url: string, traffic: number | undefined, terminal: Terminal): void {
+interface Place {
+  readonly terminal: Terminal;
+  readonly data: DataFolder;
+}
+
+function welcome(url: string, { traffic, brokenMail }: Arguments, { terminal, data }: Place): void {
   const link = (path: string): string => styleText(["cyan", "underline"], url + path);
   const wave = styleText("cyan", "≈≈≈");
   terminal.say(`
@@ -111,7 +151,12 @@ function welcome(url: string, traffic: number | undefined, terminal: Terminal): 
     Shop       ${link("/")}
     Pool       ${link("/debug/pool")}
     Server     ${link("/debug/server")}
+    Tasks      ${link("/debug/tasks")}
+    Streams    ${link("/debug/streams")}
     Services   ${link("/debug/upstreams")}
+
+    Data       ${data.path}${data.isTemporary ? styleText("dim", "  (temporary: removed at the end; --data DIR keeps it)") : ""}
+    Mail       ${brokenMail ? styleText("red", "broken, as you asked for") : "written to outbox/ in the data folder"}
 
     Try        curl ${url}/api/products/stoneware-mug
                curl ${url}/readyz

@@ -5,11 +5,15 @@
  * tells which calls it was made of and how long each took.
  */
 
-import { categories } from "./catalog.ts";
 import type { Category, Product, Rating, Review, StockLevel } from "./catalog.ts";
+import { renderDocument } from "./document.ts";
 import { html, Markup } from "./markup.ts";
-import { drawProduct, sign } from "./pictures.ts";
+import { euros } from "./money.ts";
+import type { Draft } from "./order-form.ts";
+import { renderOrderForm } from "./order-pages.ts";
+import { drawProduct } from "./pictures.ts";
 import type { Answer, Failure } from "./services.ts";
+import { renderStock } from "./stock-label.ts";
 
 /** What the foot of a page says about the pool. */
 export interface PoolLine {
@@ -28,44 +32,7 @@ export interface FootNumbers extends PoolLine {
 
 type Calls = readonly Answer<unknown>[];
 
-const euros = new Intl.NumberFormat("en-IE", { style: "currency", currency: "EUR" });
 const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeZone: "UTC" });
-const signMark = new Markup(sign);
-
-interface Frame {
-  readonly title: string;
-  readonly main: Markup;
-  readonly current?: Category | "all" | undefined;
-  readonly foot?: Markup;
-}
-
-function renderDocument({ title, main, current, foot }: Frame): string {
-  const link = (name: Category | "all"): Markup =>
-    html` <a href="${name === "all" ? "/" : `/?category=${name}`}" ${current === name ? html` aria-current="page"` : ""}
-      >${name}</a
-    >`;
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <title>${title} · Millrace</title>
-        <link rel="icon" href="/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/shop.css" />
-      </head>
-      <body>
-        <a class="skip" href="#main">Skip to the content</a>
-        <header class="top">
-          <a class="brand" href="/">${signMark}<span>Millrace</span></a>
-          <nav aria-label="Categories">${(["all", ...categories] as const).map(link)}</nav>
-        </header>
-        <main id="main">${main}</main>
-        ${foot}
-      </body>
-    </html> `.text;
-}
-
 /** The strip that shows what the page was made of: one row a call, its length to scale. */
 function renderCalls(calls: Calls, foot: FootNumbers): Markup {
   const longest = Math.max(...calls.map((call) => call.tookMs), 1);
@@ -106,12 +73,6 @@ function renderStars(stars: number): Markup {
   >`;
 }
 
-function renderStock(count: number): Markup {
-  if (count === 0) return html`<span class="stock out">Sold out</span>`;
-  if (count <= 5) return html`<span class="stock low">Only ${count} left</span>`;
-  return html`<span class="stock">In stock</span>`;
-}
-
 /** What stands in the place of a part whose service failed. */
 function renderGap(what: string, failure: Failure): Markup {
   return html`<p class="gap">
@@ -141,7 +102,7 @@ export function renderList({ category, products, stock, ratings }: ListParts, ca
         <p class="facts">
           <span class="price">${euros.format(product.priceCents / 100)}</span>${rating && renderStars(rating.stars)}
         </p>
-        ${count !== undefined && count <= 5 ? renderStock(count) : ""}
+        ${count === undefined ? "" : renderStock(product.id, count, { ifLow: true })}
       </a>
     </li>`;
   };
@@ -171,9 +132,15 @@ export interface ProductParts {
   readonly product: Product;
   readonly stock: Answer<StockLevel>;
   readonly reviews: Answer<readonly Review[]>;
+  /** The order form, as it was filled in. */
+  readonly draft: Draft;
 }
 
-export function renderProduct({ product, stock, reviews }: ProductParts, calls: Calls, foot: FootNumbers): string {
+export function renderProduct(
+  { product, stock, reviews, draft }: ProductParts,
+  calls: Calls,
+  foot: FootNumbers,
+): string {
   const main = html` <article class="product">
       <div class="frame ${product.category}">${new Markup(drawProduct(product.id))}</div>
       <div class="about">
@@ -182,13 +149,14 @@ export function renderProduct({ product, stock, reviews }: ProductParts, calls: 
         <p class="tagline">${product.tagline}</p>
         <p class="facts">
           <span class="price">${euros.format(product.priceCents / 100)}</span
-          >${stock.value && renderStock(stock.value.count)}
+          >${stock.value && renderStock(product.id, stock.value.count)}
         </p>
         ${stock.failure && renderGap("Stock is not known right now.", stock.failure)}
         <p>${product.description}</p>
         <ul class="details">
           ${product.details.map((detail) => html`<li>${detail}</li>`)}
         </ul>
+        ${renderOrderForm(product.id, draft, stock.value?.count)}
       </div>
     </article>
     <section class="reviews" aria-labelledby="reviews">

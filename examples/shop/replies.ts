@@ -5,7 +5,7 @@ import { renderNotice } from "./pages.ts";
 
 export interface Reply {
   readonly status: number;
-  readonly type: "html" | "json" | "css" | "svg" | "text";
+  readonly type: "html" | "json" | "css" | "js" | "svg" | "text";
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -14,13 +14,22 @@ const contentTypes: Readonly<Record<Reply["type"], string>> = {
   html: "text/html; charset=utf-8",
   json: "application/json; charset=utf-8",
   css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
   svg: "image/svg+xml",
   text: "text/plain; charset=utf-8",
 };
 
-/** Pages bring their own style and pictures; whatever else gets into one must not load or run anything. */
-const contentSecurityPolicy =
-  "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/** Pages have the shop's own style, script and streams; whatever else gets into one must not load or run anything. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "style-src 'self'",
+  "script-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
 
 export function html(status: number, body: string): Reply {
   return { status, type: "html", body };
@@ -35,14 +44,24 @@ function nameInfinity(_key: string, value: unknown): unknown {
   return value === Infinity ? "Infinity" : value;
 }
 
-export function file(type: "css" | "svg", body: string): Reply {
+export function file(type: "css" | "js" | "svg", body: string): Reply {
   return { status: 200, type, body };
 }
 
-export function refuse(status: 404 | 405 | 500, text: string, asJson: boolean): Reply {
-  const title = { 404: "Not on our shelves", 405: "Looking only", 500: "Our mistake" }[status];
-  const reply = asJson ? json(status, { error: { status, message: text } }) : html(status, renderNotice(title, text));
-  return status === 405 ? { ...reply, headers: { allow: "GET, HEAD" } } : reply;
+const titles = {
+  400: "We could not read that",
+  403: "Not from here",
+  404: "Not on our shelves",
+  405: "Not like this",
+  415: "We could not read that",
+  500: "Our mistake",
+} as const;
+
+/** `allow` goes with a 405: what can be done here. */
+export function refuse(status: keyof typeof titles, text: string, asJson: boolean, allow = "GET, HEAD"): Reply {
+  const body = { error: { status, message: text } };
+  const reply = asJson ? json(status, body) : html(status, renderNotice(titles[status], text));
+  return status === 405 ? { ...reply, headers: { allow } } : reply;
 }
 
 export function send(response: ServerResponse, { status, type, body, headers }: Reply): void {
@@ -53,6 +72,7 @@ export function send(response: ServerResponse, { status, type, body, headers }: 
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
       "content-security-policy": contentSecurityPolicy,
+      "referrer-policy": "same-origin", // the address of an order is its key
       ...headers,
     })
     .end(body);

@@ -13,8 +13,8 @@ import type { Role, Upstreams } from "./upstreams.ts";
 
 export interface Failure {
   readonly role: Role;
-  /** What the shop answers if it can't do without: 404, 502 (it failed) or 504 (it was too slow). */
-  readonly status: 404 | 502 | 504;
+  /** What the shop answers if it can't do without: 404, 409 (it can't be done), 502 (it failed) or 504 (too slow). */
+  readonly status: 404 | 409 | 502 | 504;
   readonly code: string;
   /** Where the request stood: `queue`, `connect`, `response_header`, `body`... */
   readonly phase: string;
@@ -29,6 +29,7 @@ export type Answer<T> = { readonly role: Role; readonly tookMs: number } & (
 
 interface Call<T> {
   readonly role: Role;
+  readonly method?: "GET" | "PUT" | "DELETE";
   readonly path: string;
   readonly check: (value: unknown) => value is T;
 }
@@ -59,6 +60,17 @@ export class Services {
     return this.#ask({ role: "stock", path: `/stock/${id}`, check: isStockLevel });
   }
 
+  /** Takes some off the shelf, for an order; both methods may be sent again, and the Transport does if it has to. */
+  takeStock(id: string, count: number, orderId: string): Promise<Answer<StockLevel>> {
+    const path = `/stock/${id}/takes/${orderId}?count=${count}`;
+    return this.#ask({ role: "stock", method: "PUT", path, check: isStockLevel });
+  }
+
+  /** Puts back what was taken for an order, if anything was. */
+  giveBackStock(id: string, orderId: string): Promise<Answer<StockLevel>> {
+    return this.#ask({ role: "stock", method: "DELETE", path: `/stock/${id}/takes/${orderId}`, check: isStockLevel });
+  }
+
   ratings(): Promise<Answer<readonly Rating[]>> {
     return this.#ask({ role: "reviews", path: "/ratings", check: listOf(isRating) });
   }
@@ -67,10 +79,10 @@ export class Services {
     return this.#ask({ role: "reviews", path: `/reviews/${id}`, check: listOf(isReview) });
   }
 
-  async #ask<T>({ role, path, check }: Call<T>): Promise<Answer<T>> {
+  async #ask<T>({ role, method = "GET", path, check }: Call<T>): Promise<Answer<T>> {
     const start = performance.now();
     try {
-      const response = await this.#transport.fetch(this.#upstreams.url(role) + path);
+      const response = await this.#transport.fetch(this.#upstreams.url(role) + path, { method });
       const value: unknown = await response.json();
       const tookMs = performance.now() - start;
       if (response.ok && check(value)) return { role, tookMs, value };
@@ -83,7 +95,8 @@ export class Services {
 
 function refuseAnswer(role: Role, status: number): Failure {
   const message = status === 200 ? "The answer has not the agreed shape." : `The service answered ${status}.`;
-  return { role, status: status === 404 ? 404 : 502, code: `HTTP_${status}`, phase: "answer", message };
+  const told = status === 404 || status === 409 ? status : 502;
+  return { role, status: told, code: `HTTP_${status}`, phase: "answer", message };
 }
 
 /** Finds the error that knows most: fetch wraps it in a TypeError, and the system's own error lies below that. */

@@ -13,76 +13,84 @@ import { context } from "sluice/core";
 import { controller } from "sluice/server";
 import type { Guarded } from "sluice/server";
 import { categories, isCategory, productIdPattern } from "./catalog.ts";
-import type { Category } from "./catalog.ts";
+import type { Category, Product } from "./catalog.ts";
+import { DebugPages } from "./debug-pages.ts";
+import type { DebugParts } from "./debug-pages.ts";
+import { emptyDraft } from "./order-form.ts";
+import type { Draft } from "./order-form.ts";
+import { OrderRoutes } from "./order-routes.ts";
+import type { OrderBook } from "./orders.ts";
 import { renderFailure, renderList, renderProduct } from "./pages.ts";
 import type { FootNumbers, PoolLine } from "./pages.ts";
 import { sign } from "./pictures.ts";
 import { file, html, json, refuse, send } from "./replies.ts";
 import type { Reply } from "./replies.ts";
-import { Services } from "./services.ts";
-import type { Answer, Failure } from "./services.ts";
-import type { Upstreams } from "./upstreams.ts";
+import type { Answer, Failure, Services } from "./services.ts";
+import { patternOf, readVisit } from "./visit.ts";
+import type { Visit } from "./visit.ts";
 
-/** One request on its way to a reply. */
-interface Visit {
-  /** Without the `/api` of the JSON twins. */
-  readonly path: string;
-  readonly asJson: boolean;
-  readonly query: URLSearchParams;
-  readonly isLocal: boolean;
-}
-
-export interface ShopParts {
-  readonly server: Guarded;
-  readonly transport: Transport;
-  readonly upstreams: Upstreams;
+export interface ShopParts extends DebugParts {
+  readonly services: Services;
+  readonly book: OrderBook;
   readonly log: (line: string) => void;
 }
 
 const stylesheet = readFileSync(new URL("shop.css", import.meta.url), "utf8");
+const script = readFileSync(new URL("live.js", import.meta.url), "utf8");
 
 export class Shop {
   readonly #server: Guarded;
   readonly #transport: Transport;
-  readonly #upstreams: Upstreams;
   readonly #services: Services;
+  readonly #orders: OrderRoutes;
+  readonly #debug: DebugPages;
   readonly #log: (line: string) => void;
 
-  constructor({ server, transport, upstreams, log }: ShopParts) {
+  constructor(parts: ShopParts) {
+    const { server, transport, services, log } = parts;
     this.#server = server;
     this.#transport = transport;
-    this.#upstreams = upstreams;
-    this.#services = new Services(transport, upstreams);
+    this.#services = services;
+    this.#debug = new DebugPages(parts);
     this.#log = log;
+    this.#orders = new OrderRoutes({
+      ...parts,
+      findProduct: (id) => this.#findProduct(id),
+      showForm: (visit, id, filled) => this.#showProduct(visit, id, filled),
+      fail: ({ asJson }, call) => (call.failure ? this.#fail(call.failure, [call], asJson) : refuse(500, "", asJson)),
+    });
   }
 
   /** Answers one request. Never throws and never rejects: a mistake of ours is a 500 and a line in the log. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const visit = readVisit(request);
+    const visit = readVisit(request, response);
     controller(response).setRoute(patternOf(visit));
-    let reply: Reply;
+    let reply: Reply | undefined;
     try {
-      reply = await this.#route(request, visit);
+      reply = await this.#route(visit);
     } catch (error) {
+      // The customer has left in the middle of a form, or it was too long and is answered.
+      if (context().done || response.headersSent) return;
       this.#log(`${request.method} ${request.url}: ${error instanceof Error ? error.stack : String(error)}`);
-      reply = refuse(500, "The shop made a mistake. It was written down.", false);
+      reply = refuse(500, "The shop made a mistake. It was written down.", visit.asJson);
     }
     // The customer has left, or was told 503 since the page took too long: there is nobody to answer.
-    if (!context().done) send(response, reply);
+    if (reply && !context().done) send(response, reply);
   }
 
-  #route(request: IncomingMessage, visit: Visit): Reply | Promise<Reply> {
-    const { path, asJson } = visit;
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return refuse(405, "This shop can be looked at, and nothing else: use GET or HEAD.", asJson);
-    }
+  /** `undefined`: somebody answers already, with a stream. */
+  #route(visit: Visit): Reply | Promise<Reply | undefined> {
+    const { path, asJson, method } = visit;
+    if (path === "/orders" || path.startsWith("/orders/")) return this.#orders.answer(visit);
+    if (method !== "GET") return refuse(405, "This can be looked at, and nothing else: use GET or HEAD.", asJson);
     if (path === (asJson ? "/products" : "/")) return this.#showList(visit);
     if (path.startsWith("/products/")) return this.#showProduct(visit, path.slice("/products/".length));
     if (asJson) return refuse(404, "Try /api/products or /api/products/stoneware-mug.", asJson);
-    if (path.startsWith("/debug/")) return this.#showDebug(visit);
-    if (path === "/healthz") return this.#showHealth();
-    if (path === "/readyz") return this.#showReadiness();
+    if (path.startsWith("/debug/")) return this.#debug.show(visit);
+    if (path === "/healthz") return this.#debug.showHealth();
+    if (path === "/readyz") return this.#debug.showReadiness();
     if (path === "/shop.css") return file("css", stylesheet);
+    if (path === "/live.js") return file("js", script);
     if (path === "/icon.svg") return file("svg", sign);
     return refuse(404, "There is no page at this address.", asJson);
   }
@@ -110,7 +118,25 @@ export class Shop {
     return json(200, { products: list, unavailable: listFailures(calls) });
   }
 
-  async #showProduct({ asJson }: Visit, id: string): Promise<Reply> {
+  /** An address that no product can have is not asked for. */
+  async #findProduct(id: string): Promise<Answer<Product>> {
+    if (productIdPattern.test(id)) return this.#services.product(id);
+    const failure = {
+      role: "catalog",
+      status: 404,
+      code: "HTTP_404",
+      phase: "answer",
+      message: "No product.",
+    } as const;
+    return { role: "catalog", tookMs: 0, failure };
+  }
+
+  /** `filled`: the order form was sent, and something is wrong with it. */
+  async #showProduct(
+    { asJson }: Visit,
+    id: string,
+    { status, draft }: { status: number; draft: Draft } = { status: 200, draft: emptyDraft() },
+  ): Promise<Reply> {
     if (!productIdPattern.test(id)) return refuse(404, "No product has such an address.", asJson);
     const [product, stock, reviews] = await Promise.all([
       this.#services.product(id),
@@ -121,8 +147,8 @@ export class Shop {
     if (product.failure?.status === 404) return refuse(404, `We have nothing called “${id}”, or not any more.`, asJson);
     if (product.failure) return this.#fail(product.failure, calls, asJson);
     if (!asJson) {
-      const parts = { product: product.value, stock, reviews };
-      return html(200, renderProduct(parts, calls, this.#foot));
+      const parts = { product: product.value, stock, reviews, draft };
+      return html(status, renderProduct(parts, calls, this.#foot));
     }
     return json(200, {
       ...product.value,
@@ -148,70 +174,12 @@ export class Shop {
       shed: Object.values(shed).reduce((sum, count) => sum + count, 0),
     };
   }
-
-  #showDebug({ path, isLocal }: Visit): Reply {
-    if (!isLocal) {
-      const body = "Debug pages answer on this machine only, as localhost or 127.0.0.1.\n";
-      return { status: 403, type: "text", body };
-    }
-    if (path === "/debug/pool") return json(200, this.#transport.stats());
-    if (path === "/debug/server") return json(200, this.#server.stats());
-    if (path === "/debug/upstreams") return json(200, this.#upstreams.status());
-    return refuse(404, "There are /debug/pool, /debug/server and /debug/upstreams.", true);
-  }
-
-  #showHealth(): Reply {
-    const states = Object.entries(this.#upstreams.status()).map(([role, { state }]) => [role, state] as const);
-    // A service behind the shop that is down is no reason to restart the shop: it stays 200.
-    const status = states.every(([, state]) => state === "up") ? "ok" : "degraded";
-    return json(200, { status, upstreams: Object.fromEntries(states) });
-  }
-
-  /** For whoever sends customers here: 503 asks for no more of them, while those who still come are served. */
-  #showReadiness(): Reply {
-    return this.#server.draining ? json(503, { status: "draining" }) : json(200, { status: "ready" });
-  }
 }
 
 /** The numbers of the pool that a page shows. */
 export function readPool(transport: Transport): PoolLine {
   const { idle, inUse, opened, reused } = transport.stats();
   return { open: idle + inUse, opened, reused };
-}
-
-function readVisit(request: IncomingMessage): Visit {
-  const [path = "/", search = ""] = (request.url ?? "/").split("?", 2);
-  const asJson = path.startsWith("/api/");
-  return {
-    path: asJson ? path.slice("/api".length) : path,
-    asJson,
-    query: new URLSearchParams(search),
-    isLocal: isFromHere(request),
-  };
-}
-
-const fixedPaths: ReadonlySet<string> = new Set([
-  "/",
-  "/healthz",
-  "/readyz",
-  "/shop.css",
-  "/icon.svg",
-  "/api/products",
-]);
-
-/** What the metrics call the address: never the path itself, which anybody can invent. */
-function patternOf({ path, asJson }: Visit): string {
-  const whole = asJson ? `/api${path}` : path;
-  if (fixedPaths.has(whole)) return whole;
-  if (path.startsWith("/products/")) return asJson ? "/api/products/:id" : "/products/:id";
-  return path.startsWith("/debug/") ? "/debug/:page" : "none";
-}
-
-/** Both ends on this machine, and asked for by its name: a foreign page that rebinds its DNS name to us is refused. */
-function isFromHere(request: IncomingMessage): boolean {
-  const address = request.socket.remoteAddress ?? "";
-  const name = (request.headers.host ?? "").replace(/:\d+$/, "");
-  return /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/.test(address) && ["localhost", "127.0.0.1", "[::1]"].includes(name);
 }
 
 function readCategory(query: URLSearchParams): Category | "unknown" | undefined {

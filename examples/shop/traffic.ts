@@ -46,13 +46,14 @@ function isReport(message: unknown): message is Report {
 }
 
 function describe(report: Report, pool: PoolLine): string {
-  const { seconds, answered, failed, skipped, p50Ms, p99Ms } = report;
+  const { seconds, answered, failed, skipped, ordered, watching, p50Ms, p99Ms } = report;
   const bad = failed + skipped;
   const parts = [
     `${styleText(bad > 0 ? "red" : "green", "●")} ${(answered / seconds).toFixed(0)} pages/s`,
     `p50 ${p50Ms.toFixed(0)} ms`,
     `p99 ${p99Ms.toFixed(0)} ms`,
     bad > 0 ? styleText("red", `${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`) : "0 failed",
+    `${ordered} ordered, ${watching} watching`,
     styleText("dim", `pool: ${pool.open} open, ${pool.opened} opened, ${pool.reused.toLocaleString("en")} reused`),
   ];
   return `  ${parts.join("  ")}`;

@@ -8,9 +8,11 @@
 
 import { createServer } from "node:http";
 import type { Server, ServerResponse } from "node:http";
-import { isCategory, products, stockLevels } from "./catalog.ts";
+import { isCategory, products } from "./catalog.ts";
 import { drawLatency, seeded } from "./random.ts";
 import { allRatings, reviewsOf } from "./reviews.ts";
+import { StockRoom } from "./stock-room.ts";
+import type { StockReply } from "./stock-room.ts";
 
 interface Service {
   readonly seed: number;
@@ -19,13 +21,16 @@ interface Service {
   readonly idleMs: number;
   /** The answer as a JSON value; `undefined` is a 404. */
   readonly answer: (path: string, query: URLSearchParams) => unknown;
+  /** What a method other than GET does; without it, they all read. */
+  readonly change?: (method: string, path: string, query: URLSearchParams) => StockReply;
 }
 
 const longestMs = 250;
+const stockRoom = new StockRoom();
 
 const services: Readonly<Record<string, Service>> = {
   catalog: { seed: 11, medianMs: 5, idleMs: 5000, answer: answerCatalog },
-  stock: { seed: 22, medianMs: 3, idleMs: 4000, answer: answerStock },
+  stock: { seed: 22, medianMs: 3, idleMs: 4000, answer: answerStock, change: stockRoom.change.bind(stockRoom) },
   reviews: { seed: 33, medianMs: 9, idleMs: 3000, answer: answerReviews },
 };
 
@@ -37,30 +42,37 @@ function answerCatalog(path: string, query: URLSearchParams): unknown {
 }
 
 function answerStock(path: string): unknown {
-  return path === "/stock" ? stockLevels : stockLevels.find((level) => path === `/stock/${level.id}`);
+  const { levels } = stockRoom;
+  return path === "/stock" ? levels : levels.find((level) => path === `/stock/${level.id}`);
 }
 
 function answerReviews(path: string): unknown {
   return path === "/ratings" ? allRatings() : reviewsOf(path.slice("/reviews/".length));
 }
 
-function sendJson(response: ServerResponse, value: unknown): void {
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
   const body = JSON.stringify(value ?? { error: "not found" });
   response
-    .writeHead(value === undefined ? 404 : 200, {
+    .writeHead(status, {
       "content-type": "application/json",
       "content-length": Buffer.byteLength(body),
     })
     .end(body);
 }
 
-function createService({ seed, medianMs, idleMs, answer }: Service): Server {
+function createService({ seed, medianMs, idleMs, answer, change }: Service): Server {
   const random = seeded(seed);
   const server = createServer((request, response) => {
     request.resume();
     const [path = "/", search = ""] = (request.url ?? "/").split("?", 2);
-    const value = answer(path, new URLSearchParams(search));
-    const timer = setTimeout(sendJson, drawLatency(random, medianMs, longestMs), response, value);
+    const { method = "GET" } = request;
+    const query = new URLSearchParams(search);
+    const read = (): { status: number; value: unknown } => {
+      const value = answer(path, query);
+      return { status: value === undefined ? 404 : 200, value };
+    };
+    const { status, value } = method === "GET" || !change ? read() : change(method, path, query);
+    const timer = setTimeout(sendJson, drawLatency(random, medianMs, longestMs), response, status, value);
     response.on("close", () => clearTimeout(timer));
   });
   server.keepAliveTimeout = idleMs;

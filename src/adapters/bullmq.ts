@@ -22,6 +22,7 @@ import {
   type OptionTable,
 } from "../core/index.ts";
 import {
+  remoteCaps,
   remoteStore,
   type AddedJob,
   type ClaimedJob,
@@ -86,15 +87,6 @@ export const bullmqOptions: OptionTable<BullmqOptions, ResolvedBullmqOptions> = 
   prefix: text({ fallback: "sluice" }),
   commandTimeout: duration({ fallback: 5_000, max: 60_000 }),
 };
-
-const caps: StoreCaps = Object.freeze({
-  delay: true,
-  priority: true,
-  dedup: "until-done",
-  transactions: false,
-  sharedBy: "network",
-  durable: true,
-});
 
 /** How long a consumer waits for news before it looks by itself. */
 const blockSeconds = 3;
@@ -372,6 +364,8 @@ class BullmqSource implements JobSource<BullmqJob> {
   readonly #queue: BullmqQueue;
   readonly #backend: IQueueBackend;
   readonly #settings: QueueSettings;
+  /** The blocking connection is taken down and up again one after the other: BullMQ's client loses it otherwise. */
+  #turning: Promise<void> = Promise.resolve();
 
   constructor(queue: BullmqQueue) {
     this.#queue = queue;
@@ -413,20 +407,22 @@ class BullmqSource implements JobSource<BullmqJob> {
     };
   }
 
-  waitForMore(): Promise<unknown> {
-    return this.#backend.waitForJob(blockSeconds);
+  async waitForMore(): Promise<void> {
+    await this.#turning;
+    await this.#backend.waitForJob(blockSeconds);
   }
 
+  /** One that waits would be told of the next job, and nobody else would. */
   rest(): void {
-    this.#backend.disconnectBlocking(false).catch(() => {});
+    this.#turning = this.#turning.then(() => this.#backend.disconnectBlocking(true)).catch(() => {});
   }
 
   rouse(): void {
-    this.#backend.reconnectBlocking().catch(() => {});
+    this.#turning = this.#turning.then(() => this.#backend.reconnectBlocking()).catch(() => {});
   }
 
-  done({ id, token }: BullmqJob): Promise<Settled> {
-    return settled(this.#backend.moveToCompleted(jobOf(id), null, true, token, false));
+  done(jobs: readonly BullmqJob[]): Promise<Settled>[] {
+    return jobs.map(({ id, token }) => settled(this.#backend.moveToCompleted(jobOf(id), null, true, token, false)));
   }
 
   retry({ id, token }: BullmqJob, delayMs: number, failure: JobFailure): Promise<Settled> {
@@ -487,7 +483,7 @@ async function settled(ending: Promise<unknown>): Promise<Settled> {
 class BullmqEngine implements RemoteEngine {
   readonly name = "bullmq";
   readonly title: string;
-  readonly caps: StoreCaps = caps;
+  readonly caps: StoreCaps = remoteCaps;
   readonly commandMs: number;
   readonly connector: Connector;
   onError: (error: unknown) => void = () => {};

@@ -22,6 +22,7 @@ import {
   type OptionTable,
 } from "../core/index.ts";
 import {
+  remoteCaps,
   remoteStore,
   type AddedJob,
   type ClaimedJob,
@@ -345,8 +346,24 @@ class BossSource implements JobSource<BossJob> {
     return this.#queue.engine.news(this.#queue.name);
   }
 
-  done(job: BossJob): Promise<Settled> {
-    return this.#end(job, "delete from TABLE");
+  done(jobs: readonly BossJob[]): Promise<Settled>[] {
+    const lost = this.#forHeld(jobs, "delete from TABLE j using HELD");
+    return jobs.map(async ({ id }) => ((await lost).includes(id) ? "lost" : "settled"));
+  }
+
+  renew(jobs: readonly BossJob[]): Promise<readonly string[]> {
+    return this.#forHeld(jobs, "update TABLE j set heartbeat_on = clock_timestamp() from HELD");
+  }
+
+  /** A statement for those of the claims that still hold; resolves to the ids of the others. */
+  async #forHeld(jobs: readonly BossJob[], change: string): Promise<readonly string[]> {
+    const rows = await this.#queue.engine.ask(
+      `${change.replace("HELD", "unnest($2::uuid[], $3::timestamptz[]) as held (id, started_on)")}
+       where j.name = $1 and j.id = held.id and j.state = 'active' and j.started_on = held.started_on returning j.id`,
+      [this.#queue.name, jobs.map(({ id }) => id), jobs.map(({ startedOn }) => startedOn)],
+    );
+    const found = new Set(rows.map(({ id }) => id));
+    return jobs.flatMap(({ id }) => (found.has(id) ? [] : [id]));
   }
 
   retry(job: BossJob, delayMs: number, failure: JobFailure): Promise<Settled> {
@@ -374,17 +391,6 @@ class BossSource implements JobSource<BossJob> {
       [this.#queue.name, id, startedOn, ...values],
     );
     return rows.length === 1 ? "settled" : "lost";
-  }
-
-  async renew(jobs: readonly BossJob[]): Promise<readonly string[]> {
-    const rows = await this.#queue.engine.ask(
-      `update TABLE j set heartbeat_on = clock_timestamp()
-       from unnest($2::uuid[], $3::timestamptz[]) as held (id, started_on)
-       where j.name = $1 and j.id = held.id and j.state = 'active' and j.started_on = held.started_on returning j.id`,
-      [this.#queue.name, jobs.map(({ id }) => id), jobs.map(({ startedOn }) => startedOn)],
-    );
-    const renewed = new Set(rows.map(({ id }) => id));
-    return jobs.flatMap(({ id }) => (renewed.has(id) ? [] : [id]));
   }
 
   async maintain(): Promise<void> {
@@ -421,14 +427,7 @@ class PgBossEngine implements RemoteEngine {
   readonly name = "pg-boss";
   readonly title = "PostgreSQL behind pg-boss";
   readonly commandMs: number;
-  readonly caps: StoreCaps = Object.freeze({
-    delay: true,
-    priority: true,
-    dedup: "until-done",
-    transactions: true,
-    sharedBy: "network",
-    durable: true,
-  });
+  readonly caps: StoreCaps = { ...remoteCaps, transactions: true };
   readonly boss: PgBoss;
   readonly #table: string;
   /** In SQL. pg-boss has one for each schema. */
@@ -462,7 +461,8 @@ class PgBossEngine implements RemoteEngine {
   }
 
   async connect(onError: (error: unknown) => void): Promise<void> {
-    this.boss.on("error", onError);
+    // It is called again while the database is not there.
+    this.boss.removeAllListeners("error").on("error", onError);
     await this.boss.start();
     const [channel] = await this.ask<{ readonly name: string }>(`select ${this.#channel} as name`, []);
     this.#listening = await this.db.listen?.(

@@ -33,7 +33,7 @@ export type { QueueStats } from "./queue-stats.ts";
 export type { ReportContext, Reporter } from "./reporter.ts";
 export type { ResponseLike } from "./response-end.ts";
 export type { ClaimedJob, Claims, JobSource } from "./stores/leased-consumer.ts";
-export { remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
+export { remoteCaps, remoteStore, type RemoteEngine, type RemoteQueue } from "./stores/remote-store.ts";
 export type {
   AddedJob,
   Consumer,

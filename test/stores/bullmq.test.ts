@@ -24,13 +24,17 @@ async function newPlace(url: string, remove: (prefix: string) => Promise<void>):
   const options: BullmqOptions = {
     url: through(url, proxy.port),
     prefix: `contract_${randomUUID().slice(0, 8)}`,
-    commandTimeout: "2s",
+    commandTimeout: "5s",
   };
   return {
     open: () => bullmq(options),
     elsewhere: { module: new URL("../support/bullmq-store.ts", import.meta.url), argument: JSON.stringify(options) },
     async silence() {
       proxy.silence();
+      return async () => proxy.speak();
+    },
+    async refuse() {
+      proxy.refuse();
       return async () => proxy.speak();
     },
     async [Symbol.asyncDispose]() {

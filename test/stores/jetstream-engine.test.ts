@@ -233,6 +233,73 @@ test("a queue that somebody deletes from the server is made again, and takes job
   assert.equal((await taker.next(10_000)).id, given.id);
 });
 
+test("streams that somebody deletes are made again, by whoever takes jobs and by whoever reconnects", async (t) => {
+  const its = await stage(t);
+  if (its === undefined) return;
+  const producer = await its.open();
+  const deleteJobs = async (): Promise<void> => {
+    await using nc = await connect({ servers: its.engine.url });
+    const { streams } = await jetstreamManager(nc);
+    await streams.delete("sluice-jobs");
+  };
+
+  await deleteJobs();
+  assertUnavailable((await timed(producer.add([job()], 500))).outcome);
+  await its.engine.kill();
+  await its.engine.start();
+  await sleep(1_000);
+  const [first] = await producer.add([job()], 5_000);
+  const taker = await Taker.start(producer, "mail", 10);
+  await (await taker.next()).done();
+  await deleteJobs();
+
+  assert.equal(first?.isDuplicate, false);
+  const given = job();
+  let isAdded = false;
+  while (!isAdded) {
+    isAdded = await producer.add([given], 500).then(
+      () => true,
+      () => false,
+    );
+    await sleep(50);
+  }
+  assert.equal((await taker.next(10_000)).id, given.id);
+});
+
+test("a job that the server would not take for its size is refused before it is sent, and one that it takes can die", async (t) => {
+  const its = await stage(t);
+  if (its === undefined) return;
+  const store = await its.open();
+  const most = 1_048_576 - 65_536;
+
+  await assert.rejects(store.add([job({ body: "x".repeat(most + 1) })], 1_000), { code: "ERR_STORE_FULL" });
+  await store.add([job({ body: "x".repeat(most) })], 1_000);
+
+  const taker = await Taker.start(store, "mail", 1);
+  const why = { name: "Error", message: "漢".repeat(4_000), stack: "漢".repeat(16_000) };
+  assert.equal(await (await taker.next()).dead(why), "settled");
+  const [dead] = await store.listDead("mail", { limit: 1 });
+  assert.equal(dead?.body.length, most);
+  assert.deepEqual(dead?.failure, { name: "Error", message: why.message });
+});
+
+test("a store that stops at the moment at which its server is killed does not take the process with it", async (t) => {
+  const its = await stage(t);
+  if (its === undefined) return;
+  for (let round = 0; round < 20; round += 1) {
+    const store: Store = await its.open();
+    const taker: Taker = await Taker.start(store, "mail", 10);
+
+    await its.engine.kill();
+    const stopping: Promise<void> = taker.consumer.stop();
+    const { tookMs }: { readonly tookMs: number } = await timed(store.stop(2_000));
+    await stopping;
+
+    assert.ok(tookMs < 3_000, `stopped after ${tookMs} ms`);
+    await its.engine.start();
+  }
+});
+
 test("a job that is retried while nobody asks for one brings no second copy of another", async (t) => {
   const its = await stage(t);
   if (its === undefined) return;

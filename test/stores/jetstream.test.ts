@@ -18,6 +18,10 @@ async function newPlace(): Promise<StorePlace> {
       proxy.silence();
       return async () => proxy.speak();
     },
+    async refuse() {
+      proxy.refuse();
+      return async () => proxy.speak();
+    },
     async [Symbol.asyncDispose]() {
       await proxy[Symbol.asyncDispose]();
       await using nc = await connect({ port: natsPort });

@@ -12,7 +12,7 @@ async function newPlace(): Promise<StorePlace> {
   const options: PgBossOptions = {
     url: through(postgresUrl, proxy.port),
     schema: `contract_${randomUUID().slice(0, 8)}`,
-    commandTimeout: "2s",
+    commandTimeout: "5s",
     maxConns: 4,
     pollInterval: "500ms",
   };
@@ -33,6 +33,10 @@ async function newPlace(): Promise<StorePlace> {
     },
     async silence() {
       proxy.silence();
+      return async () => proxy.speak();
+    },
+    async refuse() {
+      proxy.refuse();
       return async () => proxy.speak();
     },
     async [Symbol.asyncDispose]() {

@@ -11,8 +11,8 @@ import { testStore, type OpenTransaction, type StorePlace } from "../support/sto
 testStore({
   name: "sqlite",
   caps: { delay: true, priority: true, dedup: "until-done", transactions: true, sharedBy: "machine", durable: true },
-  leaseMs: 500,
-  slackMs: 500,
+  leaseMs: 1_200,
+  slackMs: 2_000,
   hasEngine: true,
   newPlace: async () => newPlace(),
 });

@@ -8,16 +8,17 @@ export interface DeafProxy extends AsyncDisposable {
   readonly port: number;
   /** Nothing is passed on from now, in either direction. */
   silence(): void;
-  /** All is passed on again, also what was sent meanwhile. */
+  /** Breaks the connections that there are, and every new one. */
+  refuse(): void;
+  /** All is passed on again, after a silence also what was sent meanwhile. */
   speak(): void;
-  /** Breaks the connections that there are. */
-  cut(): void;
 }
 
 /** Listens on a free port of 127.0.0.1, and passes on to `port`. */
 export async function startDeafProxy(port: number, host: string = "127.0.0.1"): Promise<DeafProxy> {
   const sockets = new Set<Socket>();
   let isSilent = false;
+  let isRefusing = false;
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
     if (isSilent) socket.pause();
@@ -25,6 +26,10 @@ export async function startDeafProxy(port: number, host: string = "127.0.0.1"): 
   };
   const server = createServer((near) => {
     keep(near);
+    if (isRefusing) {
+      near.destroy();
+      return;
+    }
     const far = keep(connect(port, host));
     for (const [from, to] of [
       [near, far],
@@ -42,12 +47,14 @@ export async function startDeafProxy(port: number, host: string = "127.0.0.1"): 
       isSilent = true;
       for (const socket of sockets) socket.pause();
     },
+    refuse() {
+      isRefusing = true;
+      for (const socket of sockets) socket.destroy();
+    },
     speak() {
+      isRefusing = false;
       isSilent = false;
       for (const socket of sockets) socket.resume();
-    },
-    cut() {
-      for (const socket of sockets) socket.destroy();
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

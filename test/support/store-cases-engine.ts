@@ -4,8 +4,9 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Stage, StoreCases } from "./store-contract.ts";
+import type { Stage, StoreCases, StoreKind } from "./store-contract.ts";
 import { addTimeoutMs, quietMs, recoveryMs } from "./store-limits.ts";
+import { assertLevels } from "./store-takers.ts";
 
 async function silence({ place }: Stage): Promise<() => Promise<void>> {
   assert.ok(place.silence !== undefined, "a store with an engine says how to silence it");
@@ -14,6 +15,9 @@ async function silence({ place }: Stage): Promise<() => Promise<void>> {
 
 /** A store may take this much longer than its limit before it settles: an event loop under test is a busy one. */
 const lateMs = 1_000;
+
+/** An engine that is reached over connections, which can break. */
+const isElsewhere = ({ hasEngine, caps }: StoreKind): boolean => hasEngine && caps.sharedBy === "network";
 
 /** Waits for `settling`, and resolves to how many milliseconds it took. */
 async function timeOf(settling: Promise<unknown>): Promise<number> {
@@ -102,6 +106,61 @@ export const engineCases: StoreCases = {
       assert.ok(tookMs < 500 + lateMs, `stopped after ${tookMs} ms`);
       assert.equal(delivery.leaseLost.aborted, true);
       await speak();
+    },
+  },
+
+  "an engine that goes away and comes back finds all as it was: what is held can be settled, what is added comes": {
+    hasOwnPlace: true,
+    // Longer than the engine is away.
+    settings: { leaseMs: 20_000 },
+    appliesTo: isElsewhere,
+    async run({ store, place, job, add, take, queue }) {
+      const id = await add();
+      const taker = await take();
+      const held = await taker.next();
+      assert.ok(place.refuse !== undefined, "a store with an engine says how to part it from its engine");
+
+      const back = await place.refuse();
+
+      const settling = held.done();
+      await assert.rejects(store.add([job()], 1_000), { code: "ERR_STORE_UNAVAILABLE" });
+      await sleep(1_500);
+      await back();
+      const next = job();
+      const fromMs = performance.now();
+      let added = false;
+      while (!added && performance.now() - fromMs < recoveryMs) {
+        added = await store.add([next], 1_000).then(
+          () => true,
+          () => sleep(50, false),
+        );
+      }
+      assert.ok(added, `no add within ${recoveryMs} ms`);
+      const delivery = await taker.next(recoveryMs);
+      assert.deepEqual([held.id, delivery.id], [id, next.id]);
+      assert.equal(await settling, "settled");
+      assert.equal(await delivery.done(), "settled");
+      await assertLevels(store, queue, { ready: 0, active: 0, dead: 0 });
+    },
+  },
+
+  "a store that could not start because its engine was away starts when it is there": {
+    hasOwnPlace: true,
+    appliesTo: isElsewhere,
+    async run({ place, job, queue, kind }) {
+      assert.ok(place.refuse !== undefined, "a store with an engine says how to part it from its engine");
+      const back = await place.refuse();
+      const store = place.open();
+      const host = { onError: () => {} };
+      await assert.rejects(store.start(host), { code: "ERR_STORE_UNAVAILABLE" });
+
+      await back();
+      await store.start(host);
+
+      await store.open(queue, { leaseMs: kind.leaseMs, maxDead: 10, deadForMs: 60_000 });
+      const [added] = await store.add([job()], addTimeoutMs);
+      assert.equal(added?.isDuplicate, false);
+      await store.stop(2_000);
     },
   },
 };

@@ -185,6 +185,23 @@ export const takeCases: StoreCases = {
     },
   },
 
+  "a taker that is paused and resumed at once goes on, without an error": {
+    async run({ add, take, errors }) {
+      const taker = await take(10);
+      await add();
+      await taker.next();
+
+      for (let round = 0; round < 3; round += 1) {
+        taker.consumer.pause();
+        taker.consumer.resume();
+      }
+
+      const id = await add();
+      assert.equal((await taker.next()).id, id);
+      assert.deepEqual(errors, []);
+    },
+  },
+
   "what a paused taker leaves alone, another one gets": {
     async run({ store, another, queue, add, take, kind }) {
       const taker = await take(10);

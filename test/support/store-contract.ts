@@ -40,6 +40,8 @@ export interface StorePlace extends AsyncDisposable {
    * it. Absent where there is no engine apart from the store.
    */
   silence?(): Promise<() => Promise<void>>;
+  /** Breaks all connections of this place, and lets no new ones come. Resolves to what ends it. Absent where there are none. */
+  refuse?(): Promise<() => Promise<void>>;
 }
 
 /** What differs from one store to another. */

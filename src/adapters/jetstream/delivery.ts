@@ -38,6 +38,7 @@ export class JetStreamDelivery implements Delivery {
   #isRenewing = false;
   #lost: AbortController | undefined;
   #isLost = false;
+  #isFinal = false;
   #settlement: Promise<Settled> | undefined;
 
   constructor(holder: Holder, taken: Taken, attempt: number, leasedAt: number) {
@@ -60,6 +61,12 @@ export class JetStreamDelivery implements Delivery {
     return this.#settlement !== undefined;
   }
 
+  /** Whether the job is over for good, once that is settled. */
+  async isGone(): Promise<boolean> {
+    const settled = await this.#settlement?.catch(() => "lost");
+    return this.#isFinal && settled === "settled";
+  }
+
   get leaseLost(): AbortSignal {
     this.#lost ??= new AbortController();
     if (this.#isLost) this.#lost.abort();
@@ -67,6 +74,7 @@ export class JetStreamDelivery implements Delivery {
   }
 
   done(): Promise<Settled> {
+    this.#isFinal ||= !this.isSettling;
     return this.#settle((leftMs) => this.#acknowledge("+ACK", leftMs));
   }
 
@@ -76,6 +84,7 @@ export class JetStreamDelivery implements Delivery {
 
   dead(failure: JobFailure): Promise<Settled> {
     const { link, open } = this.#holder;
+    this.#isFinal ||= !this.isSettling;
     return this.#settle(async (leftMs) => {
       if (open.settings.maxDead > 0) {
         const copy = copyHeaders(this.#taken, `${this.id}:${this.#taken.sequence}`);

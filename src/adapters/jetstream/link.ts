@@ -45,6 +45,7 @@ export class Link {
   #downSince = -Infinity;
   #host: StoreHost = { onError() {} };
   readonly #waiting = new Set<() => void>();
+  readonly #acknowledging = new Set<(error: Error) => void>();
   /** Called after each reconnect. */
   readonly onReturn: Set<() => void> = new Set();
 
@@ -93,7 +94,11 @@ export class Link {
 
   async close(limitMs: number): Promise<void> {
     this.#downSince = -Infinity;
-    if (this.#nc !== undefined) await within(this.#nc.close(), limitMs, () => new Error("late")).catch(() => undefined);
+    if (this.#nc === undefined) return;
+    // A write to a socket that the server has just ended fails a little later, as an event of the socket that nobody would
+    // hear: the client takes its listeners away as it closes, and the process would end (transport-node 3.4.0).
+    await new Promise((resolve) => outside(() => setImmediate(resolve)));
+    await within(this.#nc.close(), limitMs, () => new Error("late")).catch(() => undefined);
   }
 
   report(doing: string, cause: unknown): void {
@@ -134,15 +139,25 @@ export class Link {
     }
   }
 
-  /** Sends `payload` to where a message was delivered from, and waits until the server has taken it. */
-  async acknowledge(reply: string, payload: string, limitMs: number): Promise<void> {
-    await this.nc.request(reply, payload, { timeout: Math.max(1, limitMs) });
+  /**
+   * Sends `payload` to where a message was delivered from, and resolves when the server has taken it. A lost connection
+   * ends the wait, so that it can be sent again as soon as there is another one.
+   */
+  acknowledge(reply: string, payload: string, limitMs: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#acknowledging.add(reject);
+    this.nc
+      .request(reply, payload, { timeout: Math.max(1, limitMs) })
+      .then(() => resolve(), reject)
+      .finally(() => this.#acknowledging.delete(reject));
+    return promise;
   }
 
   async #watch(nc: NatsConnection): Promise<void> {
     for await (const status of nc.status()) {
       if (status.type === "disconnect" && this.isUp) {
         this.#downSince = now();
+        for (const fail of this.#acknowledging) fail(new Error("the connection was lost"));
         this.report("connected", new Error(`the connection to ${status.server} was lost`));
       } else if (status.type === "reconnect") {
         this.#downSince = Infinity;

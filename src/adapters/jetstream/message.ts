@@ -94,10 +94,25 @@ export function copyHeaders(taken: Taken, copyId: string): MsgHdrs {
   return copy;
 }
 
-/** As one line of ASCII that fits into a header. */
+/** Most bytes of the headers of a message. */
+export const maxAboutBytes: number = 65_536;
+
+/** As one line of ASCII that fits into a header; without the stack, or with a short message, if it is too long. */
 export function packFailure({ name, message, stack = "" }: JobFailure): string {
-  const short = { name: name.slice(0, 200), message: message.slice(0, 4_000), stack: stack.slice(0, 16_000) };
-  return encodeURIComponent(JSON.stringify(short));
+  const whole = pack({ name: name.slice(0, 200), message: message.slice(0, 4_000), stack: stack.slice(0, 16_000) });
+  if (whole.length <= maxPackedBytes) return whole;
+  const short = pack({ name: name.slice(0, 200), message: message.slice(0, 4_000), stack: "" });
+  return short.length <= maxPackedBytes
+    ? short
+    : pack({ name: name.slice(0, 200), message: message.slice(0, 1_000), stack: "" });
+}
+
+/** Leaves room for the other headers. */
+const maxPackedBytes = 60_000;
+
+function pack(failure: Required<JobFailure>): string {
+  // Half a character, which `encodeURIComponent` does not take, is escaped by `JSON.stringify`.
+  return encodeURIComponent(JSON.stringify(failure));
 }
 
 export function unpackFailure(packed: string): JobFailure {

@@ -39,6 +39,7 @@ export class Puller {
   readonly #lane: Lane;
   #pull: Pull | undefined;
   #isPlanned = false;
+  #isFinding = false;
   #pauseMs = 0;
   #stopping: Promise<void> = Promise.resolve();
 
@@ -144,7 +145,14 @@ export class Puller {
     if (code === 503 || code === 409) this.#find();
   }
 
+  /** Not at once: what is made while the server still deletes its like is left half made (seen with 2.9.10). */
   #find(): void {
-    this.#lane.missing().catch((error: unknown) => this.#link.report("taking jobs", error));
+    if (this.#isFinding) return;
+    this.#isFinding = true;
+    later(1_000, () => {
+      this.#isFinding = false;
+      if (this.#pull === undefined || !this.#link.isUp) return;
+      this.#lane.missing().catch((error: unknown) => this.#link.report("taking jobs", error));
+    });
   }
 }

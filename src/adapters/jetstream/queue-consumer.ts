@@ -14,6 +14,7 @@ export class QueueConsumer implements Consumer, Holder {
   readonly open: OpenQueue;
   readonly #concurrency: number;
   readonly #give: (delivery: Delivery) => void;
+  readonly #ended: () => void;
   readonly #ready: Puller;
   readonly #delayed: Puller;
   /** By their sequence in the stream. */
@@ -25,13 +26,21 @@ export class QueueConsumer implements Consumer, Holder {
   #turnedAt = now();
   #isPaused = false;
   #isStopped = false;
+  /** Stopped, and nothing more is on its way. */
+  #isQuiet = false;
 
   constructor(
     link: Link,
     open: OpenQueue,
-    taking: { concurrency: number; give: (delivery: Delivery) => void; missing: () => Promise<void> },
+    taking: {
+      concurrency: number;
+      give: (delivery: Delivery) => void;
+      missing: () => Promise<void>;
+      ended: () => void;
+    },
   ) {
-    const { concurrency, give, missing } = taking;
+    const { concurrency, give, missing, ended } = taking;
+    this.#ended = ended;
     this.link = link;
     this.open = open;
     this.#concurrency = concurrency;
@@ -75,10 +84,10 @@ export class QueueConsumer implements Consumer, Holder {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.link.onReturn.delete(this.#start);
+    const stops = Promise.all([this.#ready.stop(), this.#delayed.stop()]);
+    await within(stops, blipMs, () => new Error("late")).catch(() => undefined);
+    this.#isQuiet = true;
     this.#endIfIdle();
-    await within(Promise.all([this.#ready.stop(), this.#delayed.stop()]), blipMs, () => new Error("late")).catch(
-      () => undefined,
-    );
   }
 
   /** Takes all jobs from their handlers. Resolves once they are put back, or settled where that has begun. */
@@ -110,15 +119,17 @@ export class QueueConsumer implements Consumer, Holder {
   };
 
   #endIfIdle(): void {
-    if (this.#isStopped && this.#held.size === 0) clearInterval(this.#ticking);
+    if (!this.#isQuiet || this.#held.size > 0) return;
+    clearInterval(this.#ticking);
+    this.#ended();
   }
 
   async #take(taken: Taken): Promise<void> {
     const leasedAt = this.#turnedAt;
     const { names, putBack } = this.open;
     putBack.delete(taken.sequence);
-    // A second copy of what is in work here is a slip of the server: see `Puller`.
-    if (this.#held.get(taken.sequence)?.isSettling === false) return;
+    const before = this.#held.get(taken.sequence);
+    if (before !== undefined && !(await this.#isNeeded(before))) return;
     // It has lain in our socket for longer than its lease, and somebody else has it.
     if (leasedAt + this.open.settings.leaseMs <= now()) return this.#ready.plan();
     const isWanted = (): boolean =>
@@ -133,6 +144,18 @@ export class QueueConsumer implements Consumer, Holder {
     const delivery = new JetStreamDelivery(this, taken, attempt, leasedAt);
     if (isWanted()) this.#hold(delivery);
     else await this.#putBack(delivery);
+  }
+
+  /**
+   * Whether a second copy of what is here is one to take. While the first is in work, it is a slip of the server (see
+   * `Puller`); while the end of the first is on its way, that decides. A server that was killed forgets whom it gave what.
+   */
+  async #isNeeded(before: JetStreamDelivery): Promise<boolean> {
+    if (!before.isSettling) return false;
+    this.#counting += 1;
+    const isGone = await before.isGone();
+    this.#counting -= 1;
+    return !isGone;
   }
 
   async #putBack(delivery: JetStreamDelivery): Promise<void> {

@@ -10,6 +10,7 @@ import {
 import { headers, nanos } from "@nats-io/transport-node";
 import { now } from "../../core/index.ts";
 import {
+  StoreFullError,
   StoreUnavailableError,
   type AddedJob,
   type Consumer,
@@ -27,8 +28,8 @@ import {
 import { discardDead, listDead, redriveDead } from "./dead-jobs.ts";
 import type { OpenQueue } from "./delivery.ts";
 import type { ResolvedJetStreamStoreOptions } from "./jetstream-options.ts";
-import { Link, within } from "./link.ts";
-import { dedupId, delayHeader, idHeader, priorityHeader, QueueNames } from "./message.ts";
+import { later, Link, within } from "./link.ts";
+import { dedupId, delayHeader, idHeader, maxAboutBytes, priorityHeader, QueueNames } from "./message.ts";
 import { batchSize } from "./puller.ts";
 import { QueueConsumer } from "./queue-consumer.ts";
 
@@ -55,27 +56,42 @@ export class JetStreamStore implements Store {
   }
 
   async start(host: StoreHost): Promise<void> {
-    const { prefix, maxJobs, dedupWindow } = this.#options;
     await this.#link.open(host);
-    await this.#ask("making the streams", async (_js, jsm) => {
-      await this.#makeStream(jsm, {
-        name: `${prefix}-jobs`,
-        subjects: [`${prefix}.ready.*`, `${prefix}.delayed.*`],
-        retention: "workqueue",
-        discard: "new",
-        max_msgs: maxJobs === Infinity ? -1 : maxJobs,
-        duplicate_window: nanos(dedupWindow),
-      });
-      // What a note is about seldom lives for long; without it, a job has had some attempts too many.
-      await this.#makeStream(jsm, {
-        name: `${prefix}-notes`,
-        subjects: [`${prefix}.note.>`],
-        max_msgs_per_subject: 1,
-        max_msgs: 100_000,
-        max_age: nanos(7 * 86_400_000),
-      });
+    await this.#ask("making the streams", (_js, jsm) => this.#makeStreams(jsm));
+    this.#link.onReturn.add(this.#restore);
+  }
+
+  async #makeStreams(jsm: JetStreamManager): Promise<void> {
+    const { prefix, maxJobs, dedupWindow } = this.#options;
+    await this.#makeStream(jsm, {
+      name: `${prefix}-jobs`,
+      subjects: [`${prefix}.ready.*`, `${prefix}.delayed.*`],
+      retention: "workqueue",
+      discard: "new",
+      max_msgs: maxJobs === Infinity ? -1 : maxJobs,
+      duplicate_window: nanos(dedupWindow),
+    });
+    // What a note is about seldom lives for long; without it, a job has had some attempts too many.
+    await this.#makeStream(jsm, {
+      name: `${prefix}-notes`,
+      subjects: [`${prefix}.note.>`],
+      max_msgs_per_subject: 1,
+      max_msgs: 100_000,
+      max_age: nanos(7 * 86_400_000),
     });
   }
+
+  /** A server that comes back may have lost its files. */
+  readonly #restore = (): void => {
+    const open = [...this.#queues.values()];
+    this.#ask("making the streams", async (_js, jsm) => {
+      await this.#makeStreams(jsm);
+      await Promise.all(open.map(({ names, settings }) => this.#make(jsm, names, settings)));
+    }).catch((error: unknown) => {
+      this.#link.report("making the streams", error);
+      if (this.#link.isUp) later(1_000, this.#restore);
+    });
+  };
 
   async open(queue: string, settings: QueueSettings): Promise<void> {
     const names = new QueueNames(this.#options.prefix, queue);
@@ -101,8 +117,12 @@ export class JetStreamStore implements Store {
   async consume(queue: string, concurrency: number, take: (delivery: Delivery) => void): Promise<Consumer> {
     const open = this.#opened(queue);
     const missing = (): Promise<void> =>
-      this.#ask(`opening queue ${queue}`, (_js, jsm) => this.#make(jsm, open.names, open.settings));
-    const consumer = new QueueConsumer(this.#link, open, { concurrency, give: take, missing });
+      this.#ask(`opening queue ${queue}`, async (_js, jsm) => {
+        await this.#makeStreams(jsm);
+        await this.#make(jsm, open.names, open.settings);
+      });
+    const ended = (): void => void this.#consumers.delete(consumer);
+    const consumer = new QueueConsumer(this.#link, open, { concurrency, give: take, missing, ended });
     this.#consumers.add(consumer);
     return consumer;
   }
@@ -185,6 +205,7 @@ export class JetStreamStore implements Store {
 
   async #add(js: JetStreamClient, jsm: JetStreamManager, job: NewJob, timeout: number): Promise<AddedJob> {
     const { names } = this.#opened(job.queue);
+    this.#checkSize(job);
     const about = headers();
     about.set("Nats-Msg-Id", dedupId(names, job));
     about.set(idHeader, job.id);
@@ -196,6 +217,15 @@ export class JetStreamStore implements Store {
     // The first one may be done and forgotten by now.
     const first = await jsm.streams.getMessage(names.jobs, { seq });
     return { id: first?.header.get(idHeader) ?? job.id, isDuplicate: true };
+  }
+
+  /** With room for what is written down when it dies. */
+  #checkSize({ queue, body }: NewJob): void {
+    const most = (this.#link.nc.info?.max_payload ?? Infinity) - maxAboutBytes;
+    const size = Buffer.byteLength(body);
+    if (size <= most) return;
+    const next = "Raise the server's max_payload, or add a reference to the data.";
+    throw new StoreFullError("jetstream", `A job of ${queue} has ${size} bytes, and the server takes ${most}. ${next}`);
   }
 
   async #make(jsm: JetStreamManager, names: QueueNames, settings: QueueSettings): Promise<void> {

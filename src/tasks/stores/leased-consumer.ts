@@ -8,7 +8,7 @@
 
 import { now, systemClock } from "../../core/index.ts";
 import type { Consumer, Delivery, JobFailure, Settled } from "../store.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 /** A job as an engine hands it out, with whatever the engine needs to know it again. */
 export interface ClaimedJob {
@@ -35,7 +35,8 @@ export interface JobSource<Job extends ClaimedJob = ClaimedJob> {
   rest?(): void;
   /** The opposite of `rest`. */
   rouse?(): void;
-  done(job: Job): Promise<Settled>;
+  /** One end for each of them; in one go, if the engine can. */
+  done(jobs: readonly Job[]): readonly Promise<Settled>[];
   retry(job: Job, delayMs: number, failure: JobFailure): Promise<Settled>;
   dead(job: Job, failure: JobFailure): Promise<Settled>;
   release(job: Job): Promise<Settled>;
@@ -59,6 +60,12 @@ export interface ConsumerSetup {
   readonly onError: (error: Error) => void;
 }
 
+interface Finished<Job> {
+  readonly job: Job;
+  readonly resolve: (settled: Settled) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** How a delivery ends. */
 type End<Job extends ClaimedJob> = (job: Job) => Promise<Settled>;
 
@@ -70,6 +77,8 @@ class LeasedDelivery<Job extends ClaimedJob> implements Delivery {
   #isLost = false;
   /** Whether it has been said how it ends. */
   isSettling = false;
+  /** Not any more, once the engine could not be told how it ends. */
+  isRenewed = true;
   /** On the monotonic clock. */
   leasedUntilMs: number;
 
@@ -113,7 +122,7 @@ class LeasedDelivery<Job extends ClaimedJob> implements Delivery {
   }
 
   done(): Promise<Settled> {
-    return this.#consumer.settle(this, (job) => this.#consumer.source.done(job));
+    return this.#consumer.settle(this, (job) => this.#consumer.finish(job));
   }
 
   retry(delayMs: number, failure: JobFailure): Promise<Settled> {
@@ -156,6 +165,11 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
   readonly #take: (delivery: Delivery) => void;
   readonly #held = new Set<LeasedDelivery<Job>>();
   #state: "taking" | "paused" | "stopped" = "taking";
+  /** Done, and not told to the engine yet. */
+  #finished: Finished<Job>[] = [];
+  #isTelling = false;
+  /** How many jobs to ask for: where there is one there may be two, and so on; an empty queue is asked for one. */
+  #appetite = 1;
   #wake: () => void = () => {};
   #waiting: Promise<unknown> | undefined;
   #callOffTick: (() => void) | undefined;
@@ -195,7 +209,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
       this.source.rest?.();
       this.#wake();
     }
-    await within(this.#looping, this.setup.commandMs).catch(() => {});
+    await inTime(this.#looping, this.setup.commandMs).catch(() => {});
     this.#closeIfIdle();
   }
 
@@ -218,28 +232,66 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
     return this.#closing;
   }
 
-  /** Tries for twice the time of a command: a short absence of the engine is not worth a second run of the job. */
   async settle(delivery: LeasedDelivery<Job>, end: End<Job>): Promise<Settled> {
     if (delivery.isSettling) return "lost";
     delivery.isSettling = true;
-    const untilMs = now() + 2 * this.setup.commandMs;
     try {
-      for (;;) {
-        const leftMs = untilMs - now();
-        try {
-          // oxlint-disable-next-line no-await-in-loop -- try after try
-          return await within(end(delivery.job), leftMs);
-        } catch (error) {
-          if (untilMs - now() < failureMs) throw this.setup.toError(error, "take the end of a job");
-        }
-        // oxlint-disable-next-line no-await-in-loop -- see above
-        await sleep(failureMs);
-      }
-    } finally {
-      this.#held.delete(delivery);
-      this.#wake();
-      this.#closeIfIdle();
+      const settled = await this.#persist(() => end(delivery.job));
+      this.#letGo(delivery);
+      return settled;
+    } catch (error) {
+      // It may be said again. If it is not, the job goes to somebody else when its lease is over.
+      delivery.isSettling = false;
+      delivery.isRenewed = false;
+      throw this.setup.toError(error, "take the end of a job");
     }
+  }
+
+  /** Tries for twice the time of a command: a short absence of the engine is not worth a second run of the job. */
+  async #persist(ask: () => Promise<Settled>): Promise<Settled> {
+    const untilMs = now() + 2 * this.setup.commandMs;
+    for (;;) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- try after try
+        return await inTime(ask(), untilMs - now());
+      } catch (error) {
+        if (untilMs - now() < failureMs) throw error;
+      }
+      // oxlint-disable-next-line no-await-in-loop -- see above
+      await sleep(failureMs);
+    }
+  }
+
+  #letGo(delivery: LeasedDelivery<Job>): void {
+    this.#held.delete(delivery);
+    this.#wake();
+    this.#closeIfIdle();
+  }
+
+  /** Those that are done while the engine is told of others are told together: one commit for many. */
+  finish(job: Job): Promise<Settled> {
+    const { promise, resolve, reject } = Promise.withResolvers<Settled>();
+    this.#finished.push({ job, resolve, reject });
+    if (!this.#isTelling) void this.#tellFinished();
+    return promise;
+  }
+
+  async #tellFinished(): Promise<void> {
+    this.#isTelling = true;
+    // Handlers that were started together may end together.
+    await Promise.resolve();
+    while (this.#finished.length > 0) {
+      const batch = this.#finished.splice(0, maxClaims);
+      const ends = this.source.done(batch.map(({ job }) => job));
+      for (const [index, { resolve, reject }] of batch.entries()) ends[index]?.then(resolve, reject);
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one batch after the other
+        await inTime(Promise.allSettled(ends), this.setup.commandMs);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#isTelling = false;
   }
 
   #closeIfIdle(): void {
@@ -278,15 +330,15 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
 
   /** Resolves to how soon the next delayed job is due, as far as that is known. */
   async #fill(): Promise<number> {
-    // Where there is one job there may be two, and so on: an empty queue is asked for one.
-    for (let size = 1; this.#state === "taking"; size *= 2) {
-      const count = Math.min(size, maxClaims, this.setup.concurrency - this.#held.size);
-      if (count <= 0) return Infinity;
+    while (this.#state === "taking") {
+      const limit = Math.min(this.#appetite, this.setup.concurrency - this.#held.size);
+      if (limit <= 0) return Infinity;
       const untilMs = now() + this.setup.leaseMs;
-      // oxlint-disable-next-line no-await-in-loop -- see above
-      const { jobs, dueInMs = Infinity } = await this.source.claim(count);
+      // oxlint-disable-next-line no-await-in-loop -- one claim after the other
+      const { jobs, dueInMs = Infinity } = await this.source.claim(limit);
       for (const job of jobs) this.#handOut(job, untilMs);
-      if (jobs.length < count) return dueInMs;
+      this.#appetite = jobs.length < limit ? 1 : Math.min(2 * this.#appetite, maxClaims);
+      if (jobs.length < limit) return dueInMs;
     }
     return Infinity;
   }
@@ -309,7 +361,7 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
     const { commandMs } = this.setup;
     try {
       await this.#renew();
-      if (this.#state !== "stopped") await within(this.source.maintain(), commandMs);
+      if (this.#state !== "stopped") await inTime(this.source.maintain(), commandMs);
     } catch (error) {
       this.#report(error, "renew leases");
     }
@@ -318,12 +370,16 @@ export class LeasedConsumer<Job extends ClaimedJob> implements Consumer {
 
   async #renew(): Promise<void> {
     const open = [...this.#held].filter(({ isSettling }) => !isSettling);
-    for (const delivery of open) if (delivery.leasedUntilMs < now()) delivery.lose();
-    if (open.length === 0) return;
+    for (const delivery of open.filter(({ leasedUntilMs }) => leasedUntilMs < now())) {
+      delivery.lose();
+      if (!delivery.isRenewed) this.#letGo(delivery);
+    }
+    const renewable = open.filter(({ isRenewed }) => isRenewed);
+    if (renewable.length === 0) return;
     const untilMs = now() + this.setup.leaseMs;
-    const renewing = this.source.renew(open.map(({ job }) => job));
-    const lost = new Set(await within(renewing, this.setup.commandMs));
-    for (const delivery of open) {
+    const renewing = this.source.renew(renewable.map(({ job }) => job));
+    const lost = new Set(await inTime(renewing, this.setup.commandMs));
+    for (const delivery of renewable) {
       if (!lost.has(delivery.id)) delivery.leasedUntilMs = untilMs;
       else if (!delivery.isSettling) delivery.lose();
     }

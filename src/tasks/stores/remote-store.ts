@@ -22,7 +22,7 @@ import type {
   StoreHost,
 } from "../store.ts";
 import { LeasedConsumer, type ClaimedJob, type ConsumerSetup, type JobSource } from "./leased-consumer.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 /** One queue of an engine. Calls reject with whatever the engine's client rejects with. */
 export interface RemoteQueue {
@@ -54,6 +54,16 @@ export interface RemoteEngine {
   close(): Promise<void>;
 }
 
+/** What an engine with a memory of its own can do, if nothing is said against it. */
+export const remoteCaps: StoreCaps = Object.freeze({
+  delay: true,
+  priority: true,
+  dedup: "until-done",
+  transactions: false,
+  sharedBy: "network",
+  durable: true,
+});
+
 /** @internal For the adapters, and for whoever writes one. */
 export function remoteStore(engine: RemoteEngine): Store {
   return new RemoteStore(engine);
@@ -82,7 +92,7 @@ class RemoteStore implements Store {
     const engine = this.#engine;
     try {
       const connecting = outside(() => engine.connect((error) => this.#report(error, "be reached")));
-      await this.#ask("be reached", connecting);
+      await this.#ask("be reached", connecting, startTimes * engine.commandMs);
     } catch (error) {
       engine.close().catch(() => {});
       throw error;
@@ -186,7 +196,7 @@ class RemoteStore implements Store {
     this.#isRunning = false;
     const untilMs = now() + timeoutMs;
     const consumers = [...this.#consumers];
-    const bounded = (work: Promise<unknown>): Promise<unknown> => within(work, untilMs - now()).catch(() => {});
+    const bounded = (work: Promise<unknown>): Promise<unknown> => inTime(work, untilMs - now()).catch(() => {});
     await bounded(Promise.all(consumers.map((consumer) => consumer.giveUp())));
     await bounded(Promise.allSettled(consumers.map((consumer) => consumer.close())));
     await bounded(this.#engine.close());
@@ -196,7 +206,7 @@ class RemoteStore implements Store {
 
   async #ask<Value>(what: string, asking: Promise<Value>, timeoutMs: number = this.#engine.commandMs): Promise<Value> {
     try {
-      return await within(asking, timeoutMs);
+      return await inTime(asking, timeoutMs);
     } catch (error) {
       throw this.#toError(error, what);
     }
@@ -228,5 +238,7 @@ class RemoteStore implements Store {
   }
 }
 
-/** A move of many dead jobs may take this many times as long as a command. */
+/** A start, which may have tables to make, may take so many times as long as a command. */
+const startTimes = 2;
+/** So may a move of many dead jobs. */
 const longTimes = 4;

@@ -102,6 +102,7 @@ export class Engine {
     this.#questions.take(questions);
     // After the other messages that are here already; in a pause, after it.
     if (this.#pauseUntil <= Date.now()) this.#planTurn();
+    else this.#plan();
   }
 
   readonly #turn = (): void => {
@@ -137,6 +138,7 @@ export class Engine {
   #open(): JobTables {
     this.#file = openFile(this.#settings);
     this.#tables = new JobTables(this.#file.db);
+    this.#questions.reopen(this.#tables);
     // What is known of the file is to be found out anew.
     [this.#dataVersion, this.#nextDue, this.#nextPoll, this.#nextSweep] = [NaN, 0, 0, 0];
     this.#takers.promise();
@@ -361,6 +363,7 @@ export class Engine {
   }
 
   #plan(): void {
+    clearTimeout(this.#timer);
     const now = Date.now();
     const waits = this.#adds.length > 0 || this.#settles.length > 0 || this.#questions.isWaiting;
     if (now >= this.#pauseUntil && (waits || this.#takers.canClaim)) {

@@ -56,7 +56,7 @@ const sql = {
   dropTaker: "DELETE FROM sluice_takers WHERE taker = ?",
   expired: "SELECT taker FROM sluice_takers WHERE lease_until < ?",
   orphan: "UPDATE sluice_jobs SET state = 0, taker = NULL WHERE taker = ? RETURNING queue",
-  addQueue: "INSERT INTO sluice_queues (name) VALUES (?) ON CONFLICT DO NOTHING",
+  addQueue: "INSERT INTO sluice_queues (queue, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
   findQueue: "SELECT queue FROM sluice_queues WHERE name = ?",
   queueNames: "SELECT name FROM sluice_queues WHERE queue = ?",
   count:
@@ -257,8 +257,9 @@ export class JobTables {
     return Number(queue);
   }
 
-  openQueue(name: string): number {
-    this.#prepare("addQueue").run(name);
+  /** The number of a queue; `number` is what it should be if it is new. */
+  openQueue(name: string, number: number | null = null): number {
+    this.#prepare("addQueue").run(number, name);
     return Number(this.#row("findQueue", name)?.[0]);
   }
 

@@ -1,10 +1,12 @@
 /** The rare questions to the SQLite store, answered between transactions; and how long the dead are kept. */
 
+import { UnusableFileError } from "./sqlite-file.ts";
 import type { JobTables } from "./sqlite-jobs.ts";
 import type { AnswerReport, Failure, Orders, Question } from "./sqlite-protocol.ts";
 import type { Takers } from "./sqlite-takers.ts";
 
-interface Retention {
+interface OpenQueue {
+  readonly queue: string;
   readonly maxDead: number;
   readonly deadForMs: number;
 }
@@ -17,7 +19,7 @@ interface Waiting {
 /** Invariant: `#waiting` holds what was asked and not answered, oldest first. */
 export class Questions {
   readonly #takers: Takers;
-  readonly #retention = new Map<number, Retention>();
+  readonly #queues = new Map<number, OpenQueue>();
   #waiting: Waiting[] = [];
   #isStopped = false;
 
@@ -32,6 +34,16 @@ export class Questions {
   /** Whether the store was told to stop, and has given back what it held. */
   get isStopped(): boolean {
     return this.#isStopped;
+  }
+
+  /** Makes the queues known to a file that has taken the place of another. @throws UnusableFileError if it has others under their numbers. */
+  reopen(tables: JobTables): void {
+    for (const [number, { queue }] of this.#queues) {
+      if (tables.write(() => tables.openQueue(queue, number)) === number) continue;
+      throw new UnusableFileError(
+        `it is another file than before, whose queues have other numbers; start the process again`,
+      );
+    }
   }
 
   take(questions: Orders["questions"]): void {
@@ -54,7 +66,7 @@ export class Questions {
 
   /** Within a transaction: forgets the dead of a queue that are too old or too many. */
   prune(tables: JobTables, queue: number, now: number): void {
-    const { maxDead = Infinity, deadForMs = Infinity } = this.#retention.get(queue) ?? {};
+    const { maxDead = Infinity, deadForMs = Infinity } = this.#queues.get(queue) ?? {};
     tables.prune(queue, maxDead, now - deadForMs);
   }
 
@@ -63,7 +75,7 @@ export class Questions {
     switch (question.kind) {
       case "open": {
         const queue = tables.write(() => tables.openQueue(question.queue));
-        this.#retention.set(queue, question);
+        this.#queues.set(queue, question);
         this.#pruneOld(tables, queue, now);
         return queue;
       }
@@ -97,7 +109,7 @@ export class Questions {
   }
 
   #pruneOld(tables: JobTables, queue: number, now: number): void {
-    const { deadForMs = Infinity } = this.#retention.get(queue) ?? {};
+    const { deadForMs = Infinity } = this.#queues.get(queue) ?? {};
     while (tables.hasDeadBefore(queue, now - deadForMs)) tables.write(() => this.prune(tables, queue, now));
   }
 }

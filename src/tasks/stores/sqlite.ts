@@ -7,6 +7,7 @@
  */
 
 import { resolve } from "node:path";
+import { OptionError } from "../../core/errors.ts";
 import { outside } from "../../core/outside.ts";
 import { resolveOptions } from "../../core/options.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -39,8 +40,7 @@ import { deliveryFields, type Report } from "./sqlite-protocol.ts";
  */
 export function sqlite(options: SqliteOptions): Store {
   const resolved = resolveOptions<SqliteOptions, ResolvedSqliteOptions>("sqlite", sqliteOptions, options);
-  // Checks what is missing in the same words as what is wrong.
-  sqliteOptions.path.parse(resolved.path);
+  if (resolved.path === "") throw new OptionError("sqlite.path", "must be given: the name of a file");
   return new SqliteStore({ ...resolved, path: resolve(resolved.path) });
 }
 

@@ -3,7 +3,7 @@
 import { systemClock } from "../../core/index.ts";
 
 /** Settles as `promise` does, or rejects after `ms`; what comes later is not looked at. */
-export async function within<Value>(promise: Promise<Value>, ms: number): Promise<Value> {
+export async function inTime<Value>(promise: Promise<Value>, ms: number): Promise<Value> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const callOff = systemClock.wakeAfter(Math.min(Math.max(1, ms), 2 ** 31 - 1), () => {
     reject(new Error(`no answer within ${Math.round(ms)} ms`));
