@@ -10,6 +10,7 @@ import { test, type TestContext } from "node:test";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { fastify } from "fastify";
 import { listen, type LoopbackServer } from "../../test/support/loopback.ts";
 import { createContext, Registry } from "../core/index.ts";
 import { Tasks, type TaskHandle, type TasksOptions } from "./index.ts";
@@ -122,6 +123,20 @@ test("HTTP/2: a task starts at the end of its stream, and knows whether the answ
 
   assert.deepEqual(await outcomes("/whole"), ["ok", "ok"]);
   assert.deepEqual(await outcomes("/cut"), ["ok", "skipped"]);
+});
+
+test("a response that Fastify injects, without a connection, counts as delivered", async (t) => {
+  const tasks = makeTasks(t);
+  const app = fastify();
+  const handles: TaskHandle[] = [];
+  app.get("/", async (_req, reply) => {
+    handles.push(tasks.after(reply.raw, "audit", { onlyIfDelivered: true }, () => {}));
+    return "fine";
+  });
+
+  assert.equal((await app.inject("/")).body, "fine");
+
+  assert.equal((await handles[0]?.done)?.outcome, "ok");
 });
 
 test("fifty tasks for one response make Node print no warning, and each runs once", async (t) => {

@@ -29,9 +29,12 @@ interface Followed extends ResponseLike {
   [followersKey]?: ResponseFollower[] | undefined;
 }
 
-/** Whether all that there was to send was handed over. Node finishes an HTTP/2 response also if its stream was reset. */
-function isDelivered(res: ResponseLike): boolean {
-  return res.writableEnded && res.writableFinished !== false && (res.stream?.rstCode ?? 0) === 0;
+/**
+ * Whether all that there was to send was handed over. Node says `finish` of an HTTP/2 response also if its stream was reset,
+ * and what only looks like a response may say it while `writableFinished` is still false.
+ */
+function isDelivered(res: ResponseLike, hasFinished: boolean): boolean {
+  return res.writableEnded && (hasFinished || res.writableFinished !== false) && (res.stream?.rstCode ?? 0) === 0;
 }
 
 function hasEnded(res: ResponseLike): boolean {
@@ -47,16 +50,16 @@ export function followResponse(res: ResponseLike, follower: ResponseFollower): v
     return;
   }
   if (hasEnded(res)) {
-    follower.onResponseEnd(isDelivered(res));
+    follower.onResponseEnd(isDelivered(res, false));
     return;
   }
   const all: ResponseFollower[] = [follower];
   followed[followersKey] = all;
-  const tell = (): void => {
+  const tell = (hasFinished: boolean): void => {
     followed[followersKey] = undefined;
-    const delivered = isDelivered(res);
+    const delivered = isDelivered(res, hasFinished);
     for (const each of all.splice(0)) each.onResponseEnd(delivered);
   };
-  res.on("finish", tell);
-  res.on("close", tell);
+  res.on("finish", () => tell(true));
+  res.on("close", () => tell(false));
 }
