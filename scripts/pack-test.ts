@@ -81,7 +81,10 @@ function makeProject(folder: string, packed: Packed, paths: readonly PublicPath[
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["typescript.ts"] }));
   writeFileSync(join(folder, "javascript.js"), consumer(paths));
   writeFileSync(join(folder, "typescript.ts"), consumer(paths));
-  const needed = ["@types/node", ...Object.keys(manifest.peerDependencies ?? {})];
+  const peers = Object.keys(manifest.peerDependencies ?? {});
+  // Who uses a package without types of its own in TypeScript has them from there.
+  const types = ["node", ...peers].map((name) => `@types/${name}`).filter((name) => name in manifest.devDependencies);
+  const needed = [...peers, ...types];
   const packages = needed.map((name) => `${name}@${manifest.devDependencies[name] ?? "latest"}`);
   run(folder, "npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", `./${packed.filename}`, ...packages]);
 }
