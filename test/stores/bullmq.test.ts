@@ -1,6 +1,8 @@
 /** The contract of stores, kept by BullMQ on Redis and on PostgreSQL. */
 
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { test } from "node:test";
 import { Redis } from "ioredis";
 import { Client } from "pg";
 import { bullmq, type BullmqOptions } from "sluice/adapters/bullmq";
@@ -64,3 +66,8 @@ const shared = { caps, leaseMs: 1_000, slackMs: 2_500, hasEngine: true };
 testStore({ ...shared, name: "bullmq on Redis", newPlace: () => newPlace(redisUrl, removeKeys) });
 
 testStore({ ...shared, name: "bullmq on PostgreSQL", newPlace: () => newPlace(postgresUrl, dropSchema) });
+
+test("an address that is no engine of BullMQ's, and an option that is none, are refused", () => {
+  assert.throws(() => bullmq({ url: "http://127.0.0.1" }), { code: "ERR_OPTION", message: /redis:.*postgres:/ });
+  assert.throws(() => bullmq({ prefx: "p" } as object), { code: "ERR_OPTION", message: /prefix/ });
+});

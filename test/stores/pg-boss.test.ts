@@ -1,6 +1,8 @@
 /** The contract of stores, kept by pg-boss on PostgreSQL. */
 
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { test } from "node:test";
 import { Client } from "pg";
 import { pgBoss, type PgBossOptions } from "sluice/adapters/pg-boss";
 import { startDeafProxy } from "../support/deaf-proxy.ts";
@@ -61,4 +63,9 @@ testStore({
   slackMs: 2_500,
   hasEngine: true,
   newPlace,
+});
+
+test("a schema that would have to be quoted, and an option that is none, are refused", () => {
+  assert.throws(() => pgBoss({ schema: 'a"; drop table orders; --' }), { code: "ERR_OPTION", message: /schema/ });
+  assert.throws(() => pgBoss({ shema: "a" } as object), { code: "ERR_OPTION", message: /schema/ });
 });
