@@ -6,6 +6,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { sqlite } from "sluice/tasks";
 import type { Store } from "sluice/tasks";
+import { bullmq } from "sluice/adapters/bullmq";
+import { pgBoss } from "sluice/adapters/pg-boss";
+import { Engine } from "../support/engine.ts";
 
 /** Somewhere for jobs, removed in the end. `argument` leads another process there. */
 export interface KillPlace extends AsyncDisposable {
@@ -32,6 +35,8 @@ export const killStores: Readonly<Record<string, KillStore>> = {
     },
     open: async (path) => sqlite({ path }),
   },
+  redis: onEngine("redis", (url) => bullmq({ url })),
+  postgres: onEngine("postgres", (url) => pgBoss({ url })),
 };
 
 /** SQLite's own check, and whether what the store has counted is what is there. */
@@ -54,4 +59,18 @@ export function inspectFile(path: string): readonly string[] {
     ...check.filter((line) => line !== "ok"),
     ...miscounted.map(({ name }) => `the levels of ${String(name)} are wrong`),
   ];
+}
+
+function onEngine(name: "redis" | "postgres", open: (url: string) => Store): KillStore {
+  return {
+    newPlace: async () => {
+      const engine = await Engine.start(name);
+      return {
+        argument: engine.url,
+        inspect: async () => [],
+        [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+      };
+    },
+    open: async (url) => open(url),
+  };
 }
