@@ -9,14 +9,14 @@ import { seededRandom } from "../../support/random.ts";
 import { spreadOf, type Spread } from "../../support/statistics.ts";
 import { chooseIds, describeOrigin, isKept, warnIfBusy, type Comparison, type Settings } from "../comparison.ts";
 import { runRounds } from "../rounds.ts";
-import { database, hasDatabase, hasRedis, OwnRedis } from "./engines.ts";
+import { database, dropSchemas, hasDatabase, hasRedis, OwnRedis } from "./engines.ts";
 import type { Place } from "./peer.ts";
 import { peerIds, peerLabels, type PeerId } from "./peers.ts";
 
 export const queues: Comparison = { ids: () => peerIds, run };
 
 /** What a block measures, in the order of the columns. */
-const names = [
+const measured = [
   "sequential",
   "bulk",
   "bulkCpuUs",
@@ -31,7 +31,7 @@ const names = [
 interface Row {
   readonly id: PeerId;
   readonly label: string;
-  readonly figures: Readonly<Record<(typeof names)[number], Spread>>;
+  readonly figures: Readonly<Record<(typeof measured)[number], Spread>>;
 }
 
 /** Of the SQLite store, on a machine that is not busy otherwise. */
@@ -57,10 +57,12 @@ async function run(settings: Settings): Promise<void> {
   ] as const) {
     if (ids.includes(id)) redis.set(id, stack.use(await OwnRedis.start(folder, sync)));
   }
-  let number = 0;
+  const names: string[] = [];
+  stack.defer(() => (ids.includes("pg-boss") || ids.includes("graphile-worker") ? dropSchemas(names) : undefined));
   const plan = { ids, random: seededRandom(seed), onProgress: showProgress, ...size };
   const readings = await runRounds<PeerId, Figures>(plan, async (id, launch) => {
-    const name = `sluice_bench_${process.pid}_${(number += 1)}`;
+    const name = `sluice_bench_${process.pid}_${names.length}`;
+    names.push(name);
     const place: Place = { folder, name, redisPort: redis.get(id)?.port ?? 0, database };
     const child = launch.use(Child.node(processFile, id, JSON.stringify(place)));
     const ask = (jobs: number): Promise<Figures> => child.ask("run", jobs, 120_000);
@@ -88,7 +90,7 @@ async function availableIds(settings: Settings): Promise<readonly PeerId[]> {
 }
 
 function describe(id: PeerId, readings: readonly Figures[]): Row {
-  const spread = (name: (typeof names)[number]): Spread => spreadOf(readings.map((each) => figure(each, name)));
+  const spread = (name: (typeof measured)[number]): Spread => spreadOf(readings.map((each) => figure(each, name)));
   const figures = {
     sequential: spread("sequential"),
     bulk: spread("bulk"),

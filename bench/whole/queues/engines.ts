@@ -22,6 +22,14 @@ export async function hasDatabase(): Promise<boolean> {
   }
 }
 
+/** What the run has left there; processes that are ended do not clear up themselves. */
+export async function dropSchemas(names: readonly string[]): Promise<void> {
+  const client = new Client({ connectionString: database });
+  await client.connect();
+  for (const name of names) await client.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`);
+  await client.end();
+}
+
 export function hasRedis(): boolean {
   return spawnSync("redis-server", ["--version"], { stdio: "ignore" }).status === 0;
 }

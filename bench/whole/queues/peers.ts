@@ -4,7 +4,6 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { Queue, Worker } from "bullmq";
 import { Logger, makeWorkerUtils, run } from "graphile-worker";
-import { Pool } from "pg";
 import { PgBoss } from "pg-boss";
 import { sqlite, type NewJob } from "sluice/tasks";
 import { concurrency, type Payload, type Place, type QueuePeer } from "./peer.ts";
@@ -110,10 +109,7 @@ async function openPgBoss({ name, database }: Place): Promise<QueuePeer> {
       await boss.work<Payload>("bench", options, async (jobs) => jobs.forEach(({ data }) => onJob(data.n)));
       return () => boss.offWork("bench", { wait: true });
     },
-    close: async () => {
-      await boss.stop({ graceful: false });
-      await dropSchema(database, name);
-    },
+    close: () => boss.stop({ graceful: false }),
   };
 }
 
@@ -137,15 +133,6 @@ async function openGraphile({ name, database }: Place): Promise<QueuePeer> {
       });
       return () => runner.stop();
     },
-    close: async () => {
-      await utils.release();
-      await dropSchema(database, name);
-    },
+    close: async () => utils.release(),
   };
-}
-
-async function dropSchema(connectionString: string, name: string): Promise<void> {
-  const pool = new Pool({ connectionString, max: 1 });
-  await pool.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`);
-  await pool.end();
 }

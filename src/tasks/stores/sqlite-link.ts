@@ -38,6 +38,8 @@ export interface LinkEvents {
   readonly onDeliveries: (deliveries: Report["deliveries"]) => void;
   readonly onLost: (takers: readonly number[]) => void;
   readonly onTrouble: (error: Error) => void;
+  /** The worker has ended though nobody has asked for that: whatever it had taken is not held any more. */
+  readonly onEnd: () => void;
 }
 
 export interface LinkSettings extends WorkerSettings {
@@ -101,7 +103,8 @@ export class SqliteLink {
   #toWant: number[] = [];
   #toAsk: { readonly order: number; readonly question: Question }[] = [];
   #worker: Worker | undefined;
-  #ended: StoreUnavailableError | undefined;
+  /** Why nothing can be asked of the worker: not started, stopped, or ended by itself. */
+  #ended: Error | undefined;
   #trouble: Failure | undefined;
   #pendingBytes = 0;
   #jobsOut = 0;
@@ -112,6 +115,10 @@ export class SqliteLink {
   constructor(settings: LinkSettings, events: LinkEvents) {
     this.#settings = settings;
     this.#events = events;
+    this.#ended = new StoreUnavailableError(
+      "sqlite",
+      `The store on ${settings.path} is not started; call start first.`,
+    );
   }
 
   /** Starts the worker; resolves when it has opened the file. */
@@ -123,13 +130,21 @@ export class SqliteLink {
     // Of this process's own options none is of use to it; `--import` would even load the program's hooks.
     const worker = outside(() => new Worker(workerFile, { name: "sluice-sqlite", workerData, execArgv: [] }));
     this.#worker = worker;
+    this.#ended = undefined;
     worker.on("message", (report: Report) => {
       if (report.started === true) started.resolve();
-      else if (report.started === false) started.reject(this.#errorFrom(report.trouble));
-      else this.#onReport(report);
+      else if (report.started === false) {
+        const error = this.#errorFrom(report.trouble);
+        started.reject(error);
+        this.#fail(error);
+      } else this.#onReport(report);
     });
-    worker.on("error", (error) => this.#onEnd(started, error));
-    worker.on("exit", (code) => this.#onEnd(started, new Error(`its thread ended with ${code}`)));
+    const onEnd = (error: unknown): void => {
+      // One that could not start ends by itself; by then there may be another.
+      if (this.#worker === worker) this.#onEnd(started, error);
+    };
+    worker.on("error", onEnd);
+    worker.on("exit", (code) => onEnd(new Error(`its thread ended with ${code}`)));
     return started.promise.finally(() => {
       this.#wheel.cancel(started);
       this.#keepAlive();
@@ -153,6 +168,11 @@ export class SqliteLink {
   release(): void {
     this.#holds -= 1;
     this.#keepAlive();
+  }
+
+  /** Whether there is a worker to be asked. */
+  get isUp(): boolean {
+    return this.#ended === undefined;
   }
 
   /** What is wrong with the file, if that lasts. */
@@ -340,9 +360,10 @@ export class SqliteLink {
     started.reject(failure);
     this.#fail(failure);
     this.#events.onTrouble(failure);
+    this.#events.onEnd();
   }
 
-  #fail(error: StoreUnavailableError): void {
+  #fail(error: Error): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     this.#wheel.close();

@@ -133,6 +133,22 @@ test("what is no database, has no folder, or is of a newer sluice is refused at 
   await assert.rejects(startOn(newer), /version 99, and this sluice knows 1/);
 });
 
+test("a store that is not started says so at once, can be stopped, and can be started after a failure", async (t) => {
+  const path = newFile(t);
+  const errors: Error[] = [];
+  const store = sqlite({ path });
+  await assert.rejects(store.open("mail", settings), { code: "ERR_STORE_UNAVAILABLE", message: /is not started/ });
+  await sqlite({ path }).stop(10_000);
+  writeFileSync(path, "not a database".repeat(100));
+  await assert.rejects(store.start({ onError: (error) => errors.push(error) }), /not a database/);
+  rmSync(path);
+  await store.start({ onError: (error) => errors.push(error) });
+  t.after(() => store.stop(2_000));
+  await store.open("mail", settings);
+  await store.add([job()], 5_000);
+  assert.deepEqual(errors, []);
+});
+
 test("at maxBytes add is refused as full, jobs are still done, and that makes room", async (t) => {
   const store = await started(t, { path: newFile(t), maxBytes: "1mb" });
   const body = "x".repeat(5_000);

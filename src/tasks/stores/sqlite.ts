@@ -86,6 +86,7 @@ class SqliteStore implements Store {
         onDeliveries: (deliveries) => this.#onDeliveries(deliveries),
         onLost: (takers) => takers.forEach((taker) => this.#consumers.forEach((consumer) => consumer.onLost(taker))),
         onTrouble: (error) => this.#host?.onError(error),
+        onEnd: () => this.#consumers.forEach((consumer) => consumer.abandon()),
       },
     );
   }
@@ -157,6 +158,7 @@ class SqliteStore implements Store {
   }
 
   async stop(timeoutMs: number): Promise<void> {
+    if (!this.#link.isUp) return;
     for (const consumer of this.#consumers.values()) consumer.pause();
     try {
       await this.#link.ask({ kind: "stop" }, timeoutMs);
