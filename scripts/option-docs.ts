@@ -2,7 +2,7 @@
  * Reads what the doc comments of option interfaces say.
  *
  * By pattern and not by a parser: TypeScript 7 has no interface for programs yet, and option interfaces are written in
- * one strict form (`readonly key?: Type;` under a comment), which the formatter keeps. What does not match that form
+ * one strict form (`readonly key?: Type;` under a comment; without `?` if it must be given), which the formatter keeps. What does not match that form
  * is noticed by `reference.ts`, because the option table then has a key that is not documented.
  */
 
@@ -26,7 +26,7 @@ export interface OptionsDoc {
 const comment = String.raw`\/\*\*((?:(?!\*\/)[^])*)\*\/`;
 const interfaces = new RegExp(String.raw`(?:${comment}\n)?export interface (\w+)Options\b[^{]*\{\n([^]*?)\n\}`, "g");
 const members = new RegExp(
-  String.raw`^ {2}${comment}\n {2}readonly (\w+)\?: ([^]*?);(?=\n\n|\n {2}\/\*\*|$(?![^]))`,
+  String.raw`^ {2}${comment}\n {2}readonly (\w+)\??: ([^]*?);(?=\n\n|\n {2}\/\*\*|$(?![^]))`,
   "gm",
 );
 

@@ -1,14 +1,13 @@
 /**
  * Prints `docs/reference` from the option tables and the doc comments beside them; `--check` fails when it is old.
  *
- * It starts at every `src/<part>/<name>-options.ts`: the interface `NameOptions` brings the words, the exported table
+ * It starts at every `<name>-options.ts` of a part: the interface `NameOptions` brings the words, the exported table
  * `nameOptions` the defaults. A group of options has the interface that its type names, in any options file of the part.
  * A default that is not mentioned, a number without a range, a key that is not documented, and a `@default` that is not the one
  * in the table are errors: the page is only worth reading if it cannot be wrong.
  */
 
 import { globSync, readFileSync } from "node:fs";
-import { basename } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { root } from "./exports.ts";
@@ -60,8 +59,8 @@ function isDefault(rules: ReadonlyMap<string, Rule>, path: readonly string[], do
   const [first = "", ...inner] = path;
   const fallback = fallbackAt(rules, path);
   const literal = readDefault(documented);
-  // Prose, such as "none": right for a function, an object, or nothing at all.
-  if (literal === undefined) return !isPlain(fallback) || fallback === false;
+  // Prose, such as "none": right for a function, an object, a text that must be given, or nothing at all.
+  if (literal === undefined) return !isPlain(fallback) || fallback === false || fallback === "";
   try {
     return isDeepStrictEqual(read(rules.get(first)?.parse(nest(inner, literal.value)), inner), fallback);
   } catch (error) {
@@ -155,7 +154,7 @@ async function printPart(part: string): Promise<string> {
   );
   const docs = new Map(sources.flatMap((source) => readOptionDocs(source)).map((doc) => [doc.owner, doc]));
   const printed: string[] = [];
-  for (const file of globSync(`src/${part}/*-options.ts`, { cwd: root }).toSorted()) {
+  for (const file of globSync(`src/${part}/**/*-options.ts`, { cwd: root }).toSorted()) {
     const module: Readonly<Record<string, unknown>> = await import(pathToFileURL(`${root}${file}`).href);
     for (const { owner } of readOptionDocs(readFileSync(`${root}${file}`, "utf8"))) {
       const table = module[`${owner[0]?.toLowerCase()}${owner.slice(1)}Options`];
@@ -181,9 +180,7 @@ async function printPart(part: string): Promise<string> {
   return [header, ...printed].join("\n");
 }
 
-const parts = new Set(
-  globSync("src/*/*-options.ts", { cwd: root }).map((file) => basename(file.replace(/\/[^/]*$/, ""))),
-);
+const parts = new Set(globSync("src/*/**/*-options.ts", { cwd: root }).map((file) => file.split("/")[1] ?? ""));
 const files = new Map<string, string>();
 for (const part of [...parts].toSorted()) files.set(`${part}.md`, await printPart(part));
 for (const error of errors) console.error(error);

@@ -12,8 +12,23 @@
  *
  * One connection carries what is asked and added; each consumer has two more, one of them to wait on.
  */
-import { type Duration, type OptionTable } from "../core/index.ts";
 import { type Store } from "../tasks/index.ts";
+import { type BullmqOptions } from "./bullmq/bullmq-options.ts";
+export type { BullmqOptions };
+/**
+ * Jobs in Redis, Valkey or PostgreSQL, by BullMQ 6, which has to be installed, with `ioredis` or `pg`.
+ *
+ * ```ts
+ * const tasks = new Tasks({ store: bullmq({ url: "redis://queue.internal:6379" }) });
+ * ```
+ * @throws OptionError for an option that is unknown or out of range.
+ */
+export declare function bullmq(options?: BullmqOptions): Store;
+
+// adapters/bullmq/bullmq-options.d.ts
+
+/** The options of the store on BullMQ. */
+import { type Duration, type OptionTable } from "../../core/index.ts";
 /** What {@link bullmq} takes. */
 export interface BullmqOptions {
     /**
@@ -46,20 +61,10 @@ export interface BullmqOptions {
      */
     readonly commandTimeout?: Duration;
 }
-interface ResolvedBullmqOptions {
+export interface ResolvedBullmqOptions {
     readonly url: string;
     readonly connection: Readonly<Record<string, unknown>> | undefined;
     readonly prefix: string;
     readonly commandTimeout: number;
 }
 export declare const bullmqOptions: OptionTable<BullmqOptions, ResolvedBullmqOptions>;
-/**
- * Jobs in Redis, Valkey or PostgreSQL, by BullMQ 6, which has to be installed, with `ioredis` or `pg`.
- *
- * ```ts
- * const tasks = new Tasks({ store: bullmq({ url: "redis://queue.internal:6379" }) });
- * ```
- * @throws OptionError for an option that is unknown or out of range.
- */
-export declare function bullmq(options?: BullmqOptions): Store;
-export {};
