@@ -8,7 +8,7 @@ import { Client } from "pg";
 import { bullmq, type BullmqOptions } from "sluice/adapters/bullmq";
 import type { StoreCaps } from "sluice/tasks";
 import { startDeafProxy } from "../support/deaf-proxy.ts";
-import { postgresUrl, redisUrl, through } from "../support/engines.ts";
+import { postgresUrl, redisUrl, through, unlessAnswers } from "../support/engines.ts";
 import { testStore, type StorePlace } from "../support/store-contract.ts";
 
 const caps: StoreCaps = {
@@ -63,9 +63,19 @@ async function dropSchema(prefix: string): Promise<void> {
 
 const shared = { caps, leaseMs: 1_000, slackMs: 2_500, hasEngine: true };
 
-testStore({ ...shared, name: "bullmq on Redis", newPlace: () => newPlace(redisUrl, removeKeys) });
+testStore({
+  ...shared,
+  name: "bullmq on Redis",
+  skip: await unlessAnswers(redisUrl),
+  newPlace: () => newPlace(redisUrl, removeKeys),
+});
 
-testStore({ ...shared, name: "bullmq on PostgreSQL", newPlace: () => newPlace(postgresUrl, dropSchema) });
+testStore({
+  ...shared,
+  name: "bullmq on PostgreSQL",
+  skip: await unlessAnswers(postgresUrl),
+  newPlace: () => newPlace(postgresUrl, dropSchema),
+});
 
 test("an address that is no engine of BullMQ's, and an option that is none, are refused", () => {
   assert.throws(() => bullmq({ url: "http://127.0.0.1" }), { code: "ERR_OPTION", message: /redis:.*postgres:/ });

@@ -1,10 +1,11 @@
 /** Opens the store in NATS JetStream, in whatever process. */
 
+import { natsUrl } from "../support/engines.ts";
 import { jetStream, type JetStreamStoreOptions } from "sluice/adapters/jetstream";
 import type { Store } from "sluice/tasks";
 
 /** Of the server that tests share. */
-export const natsPort: number = Number(new URL(process.env["NATS_URL"] ?? "nats://127.0.0.1:4222").port);
+export const natsPort: number = Number(new URL(natsUrl).port);
 
 /** `argument` is its options, as JSON. */
 export function openStore(argument: string): Store {

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { connect } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { startDeafProxy } from "../support/deaf-proxy.ts";
+import { natsUrl, unlessAnswers } from "../support/engines.ts";
 import { testStore, type StorePlace } from "../support/store-contract.ts";
 import { natsPort, openStore } from "./jetstream-elsewhere.ts";
 
@@ -35,6 +36,7 @@ async function newPlace(): Promise<StorePlace> {
 
 testStore({
   name: "JetStream",
+  skip: await unlessAnswers(natsUrl),
   caps: {
     delay: true,
     priority: false,

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Client } from "pg";
 import { pgBoss, type PgBossOptions } from "sluice/adapters/pg-boss";
 import { startDeafProxy } from "../support/deaf-proxy.ts";
-import { postgresUrl, through } from "../support/engines.ts";
+import { postgresUrl, through, unlessAnswers } from "../support/engines.ts";
 import { testStore, type StorePlace } from "../support/store-contract.ts";
 
 async function newPlace(): Promise<StorePlace> {
@@ -51,6 +51,7 @@ async function newPlace(): Promise<StorePlace> {
 
 testStore({
   name: "pg-boss",
+  skip: await unlessAnswers(postgresUrl),
   caps: {
     delay: true,
     priority: true,
