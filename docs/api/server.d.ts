@@ -947,7 +947,6 @@ import type { ShedReason } from "./instruments.ts";
 import { AdmissionTicket } from "./admission.ts";
 import type { LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
-import type { SpentSocketOwner } from "./spent-socket.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 /** How Node tells of a request: the other two have an `Expect` header. */
 export type RequestEvent = "request" | "checkContinue" | "checkExpectation";
@@ -971,8 +970,8 @@ export interface Carrier {
     armExchange(ms: number): void;
     /** Ends it so that the other side gets all that was written. */
     close(reason: CloseReason): void;
-    /** Ends it now. */
-    cut(reason: CloseReason): void;
+    /** Ends it now. `othersMove`: what shares its connection goes on. */
+    cut(reason: CloseReason, othersMove?: boolean): void;
     /** The exchange is over. */
     endExchange(): void;
 }
@@ -986,7 +985,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export declare class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, SpentSocketOwner, Served {
+export declare class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, Served {
     #private;
     readonly req: IncomingMessage;
     readonly res: ServerResponse;
@@ -1042,8 +1041,6 @@ export declare class Exchange extends AdmissionTicket implements RequestOwner, L
     setDeadlines(deadlines: Partial<OwnDeadlines>): void;
     /** The deadlines in force, on the monotonic clock. */
     get deadlines(): Readonly<OwnDeadlines>;
-    /** Somebody would end the connection behind the answer. It stays, unless it is an upload that nobody wants any more. */
-    hangUp(callee: (...args: never) => unknown): void;
     onBodyEnd(): void;
     /** The handler has done its part. A client that reads slowly holds no place, and is not what a limit adapts to. */
     onWritten(): void;
@@ -1544,7 +1541,7 @@ export declare class SendQueues {
  * sets them for 10 ns.
  *
  * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
- * `destroy()` (but see `spent-socket.ts`), and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
+ * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
  */
 import type { EventEmitter } from "node:events";
 import { servedBy as exchangeOf } from "../core/served.ts";
@@ -1601,24 +1598,6 @@ export declare function containLateWrites(response: ContainableResponse, owner: 
 export declare function beneath(response: ContainableResponse): Readonly<ContainedMethods>;
 /** As they are put on a response, for those who set or need them one by one. */
 export declare const containedMethods: Readonly<ContainedMethods>;
-
-// server/spent-socket.d.ts
-
-/**
- * What a request of Express says its socket is once its answer has ended: the same one, except that it cannot be ended.
- *
- * A handler that fails after its answer has nothing more to say to its client, but Express's last word on an error is
- * `req.socket.destroy()` whenever a header is out (finalhandler 2, the same in 1). On a bare server that resets what has
- * not gone out of the answer, and the next request of the connection with it. Only half of an answer has to be cut.
- *
- * Who has not taken a response's class away (all but Express and what stands on it) gets the socket itself, always.
- */
-import type { Socket } from "node:net";
-/** Told when somebody would end the connection. */
-export interface SpentSocketOwner {
-    hangUp(callee: (...args: never) => unknown): void;
-}
-export declare function spend(socket: Socket, owner: SpentSocketOwner): Socket;
 
 // server/addresses.d.ts
 
@@ -1775,7 +1754,7 @@ export declare class StreamCarrier extends WheelTimer implements Carrier {
     armExchange(ms: number): void;
     onDeadline(): void;
     close(): void;
-    cut(reason: CloseReason): void;
+    cut(reason: CloseReason, othersMove?: boolean): void;
     endExchange(): void;
 }
 

@@ -117,6 +117,8 @@ export declare class TasksDrainingError extends SluiceError {
 export declare class Permanent extends SluiceError {
     readonly code = "ERR_JOB_PERMANENT";
 }
+/** A year: no store is asked to keep a job for longer. */
+export declare const longestDelayMs: number;
 /** Thrown by a handler: try again, but not before this time has passed. It counts as an attempt. */
 export declare class RetryAfter extends SluiceError {
     readonly code = "ERR_JOB_RETRY_AFTER";

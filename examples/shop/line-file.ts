@@ -12,6 +12,7 @@ import type { FileHandle } from "node:fs/promises";
 export class LineFile implements AsyncDisposable {
   readonly #file: FileHandle;
   #last: Promise<void> = Promise.resolve();
+  #isWhole = true;
 
   private constructor(file: FileHandle) {
     this.#file = file;
@@ -32,8 +33,12 @@ export class LineFile implements AsyncDisposable {
   }
 
   async #write(line: string): Promise<void> {
-    await this.#file.appendFile(line);
+    // After one that failed there may be half a line.
+    const start = this.#isWhole ? "" : "\n";
+    this.#isWhole = false;
+    await this.#file.appendFile(start + line);
     await this.#file.datasync();
+    this.#isWhole = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -218,7 +218,7 @@ test("a limit that starts far too low reaches what full load needs within second
   assert.ok(quick.limit.limit >= 300, String(quick.limit.limit));
 });
 
-test("a ramp ends within a factor of two of the capacity, and stays there for ten minutes of full load", (t) => {
+test("a ramp ends within a factor of two of the capacity and its queue, and stays there for ten minutes of full load", (t) => {
   const random = makeRandom(t);
   for (const capacity of [10, 30, 60]) {
     const simulation = new Simulation({ capacity, serviceMs: 50 }, random, {
@@ -231,7 +231,8 @@ test("a ramp ends within a factor of two of the capacity, and stays there for te
     const later = simulation.run(540_000);
     t.diagnostic(`capacity ${capacity}: limit ${first.toFixed(1)} after a minute, ${later.toFixed(1)} in the end`);
     for (const settled of [first, later]) {
-      assert.ok(settled > capacity * 0.8 && settled < capacity * 2, `capacity ${capacity}: ${settled}`);
+      // It aims at 1.5 times the capacity, and 4 that wait.
+      assert.ok(settled > capacity * 0.8 && settled < capacity * 2 + 4, `capacity ${capacity}: ${settled}`);
     }
   }
 });

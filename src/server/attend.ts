@@ -20,7 +20,6 @@ import type { Exchange } from "./exchange.ts";
 import { makeHarmless } from "./harmless-socket.ts";
 import { baseMethods, containedMethods, containLateWrites, exchangeOf, type ContainedMethods } from "./late-methods.ts";
 import { abortRequest } from "./refusal.ts";
-import { spend } from "./spent-socket.ts";
 
 /** What Node keeps on a request and declares nowhere. Each is checked before it is used. */
 interface AttendedRequest extends IncomingMessage {
@@ -259,18 +258,9 @@ function emitOnRequest(this: Attended, ...args: unknown[]): boolean {
 /** From here on whatever is written is late. */
 function end(this: AttendedResponse, chunk: unknown, encoding: unknown, callback: unknown): unknown {
   const exchange = this[exchangeOf];
-  const isFirst = !this.writableEnded;
   const ended = containedMethods.end.call(this, chunk, encoding, callback);
-  if (exchange === undefined) return ended;
-  if (isFirst && this[baseMethods] === undefined) spendSocket(exchange);
-  exchange.onWritten();
+  exchange?.onWritten();
   return ended;
-}
-
-function spendSocket(exchange: Exchange): void {
-  const { req } = exchange;
-  // In HTTP/2 it is a proxy already, which allows nothing of that kind.
-  if (Object.hasOwn(req, "socket") && req.socket !== null) req.socket = spend(req.socket, exchange);
 }
 
 /** Node calls it when the answer is complete and with the kernel. */

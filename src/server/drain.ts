@@ -84,19 +84,19 @@ export class Drain {
     const { settle, grace } = core.options.drain;
     const startedAt = now();
     core.drainsFrom = startedAt;
-    for (const connection of this.#busy()) connection.closeAfterwards();
+    await inSlices(this.#busy(), (connection) => connection.closeAfterwards());
     const { isOpen, plug, close } = this.#listener;
     if (isOpen() && settle > 0) await this.#sleep(settle);
     if (isOpen()) await untilNobodyQueues(() => core.accepted, plug);
     const stopped = isOpen() ? close() : Promise.resolve();
     core.hasStopped = true;
     core.gate.drain();
-    for (const connection of this.#busy()) connection.closeAfterwards();
+    await inSlices(this.#busy(), (connection) => connection.closeAfterwards());
     const left = this.#emptyWithin(grace);
     await Promise.race([left, this.#quiet(Math.min(grace, longestQuietMs))]);
     core.closesIdle = true;
     // Clients open connections ahead of need. What has come in time is here by now; Go waits for 5 s.
-    for (const connection of this.#busy()) connection.hurry(silenceMs);
+    await inSlices(this.#busy(), (connection) => connection.hurry(silenceMs));
     await this.#closeIdle();
     let cut: readonly Connection[] = [];
     if (!(await left)) {
@@ -104,9 +104,10 @@ export class Drain {
       core.contexts.endAll("ERR_SHUTTING_DOWN");
       await this.#emptyWithin(lastWordsMs);
       cut = this.#busy();
-      for (const connection of cut) connection.cut("drain");
+      await inSlices(cut, (connection) => connection.cut("drain"));
     }
     await stopped;
+    core.sendQueues.close();
     this.#report = Object.freeze({
       tookMs: now() - startedAt,
       cut: cut.length,
@@ -139,7 +140,10 @@ export class Drain {
       // oxlint-disable-next-line no-await-in-loop -- one turn after the other
       await nextTurn();
     }
-    for (const connection of connectionsOf(this.#core.idle)) connection.close("drain");
+    // One that has begun a request meanwhile is not idle any more.
+    await inSlices(connectionsOf(this.#core.idle), (connection) => {
+      if (connection.state === "idle") connection.close("drain");
+    });
   }
 
   get #isEmpty(): boolean {
@@ -170,6 +174,20 @@ export class Drain {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#core.wheel.arm(new Alarm(resolve), ms);
     return promise;
+  }
+}
+
+/** Longest time for which connections are told before the loop turns: ten thousand at once take half a second. */
+const sliceMs = 5;
+
+async function inSlices(connections: readonly Connection[], tell: (connection: Connection) => void): Promise<void> {
+  let from = now();
+  for (const connection of connections) {
+    tell(connection);
+    if (now() - from < sliceMs) continue;
+    // oxlint-disable-next-line no-await-in-loop -- one slice after the other
+    await nextTurn();
+    from = now();
   }
 }
 

@@ -20,7 +20,6 @@ import { RequestRefusedError } from "./errors.ts";
 import { AdmissionTicket } from "./admission.ts";
 import type { LateWriteOwner } from "./late-methods.ts";
 import type { LateWrites } from "./late-writes.ts";
-import type { SpentSocketOwner } from "./spent-socket.ts";
 import { RateWatch } from "./rate-watch.ts";
 import type { CloseReason, ServerCore } from "./server-core.ts";
 
@@ -47,8 +46,8 @@ export interface Carrier {
   armExchange(ms: number): void;
   /** Ends it so that the other side gets all that was written. */
   close(reason: CloseReason): void;
-  /** Ends it now. */
-  cut(reason: CloseReason): void;
+  /** Ends it now. `othersMove`: what shares its connection goes on. */
+  cut(reason: CloseReason, othersMove?: boolean): void;
   /** The exchange is over. */
   endExchange(): void;
 }
@@ -97,7 +96,7 @@ interface OwnDeadlines {
  * Invariant: the carrier's timer is armed in the states `running` and `answered`; `over` is final, and only `#end`
  * makes it so, and gives back what the exchange holds.
  */
-export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, SpentSocketOwner, Served {
+export class Exchange extends AdmissionTicket implements RequestOwner, LateWriteOwner, Served {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly startedAt: number = now();
@@ -294,12 +293,6 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     return { readBy: from + readTimeout, handleBy: from + handlerTimeout, writeBy: from + writeTimeout };
   }
 
-  /** Somebody would end the connection behind the answer. It stays, unless it is an upload that nobody wants any more. */
-  hangUp(callee: (...args: never) => unknown): void {
-    this.lateWrites.add("destroy", this.req, callee);
-    if (this.#state !== "over" && this.req.destroyed && !this.req.complete) this.#carrier.close("answered");
-  }
-
   onBodyEnd(): void {
     if (this.#state === "answered") this.#end();
   }
@@ -369,7 +362,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
   /** Made when it is first needed: nearly every request has ended before. */
   get #rates(): RateWatch {
     const { options, sendQueues } = this.#core;
-    const start = { at: this.startedAt, readBytes: this.#readBefore };
+    const start = { at: this.startedAt, readBytes: this.#readBefore, wireBytes: this.#carrier.wireBytes };
     return (this.#rateWatch ??= new RateWatch(options, sendQueues, start));
   }
 
@@ -378,7 +371,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     this.#failure = failure;
     const isOfHandler = failure === "handler";
     if (!isOfHandler && (this.res.headersSent || (failure !== "read" && failure !== "read_rate"))) {
-      this.#carrier.cut("timeout");
+      this.#carrier.cut("timeout", this.#rateWatch?.isConnectionMoving);
       return;
     }
     if (isOfHandler) this.answer(503, "The answer took too long.", "ERR_DEADLINE_EXCEEDED");
@@ -394,9 +387,8 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     if (at >= handleBy && !res.headersSent) return "handler";
     const reads = this.announcedBytes > 0 && !req.complete;
     if (reads && at >= readBy) return "read";
-    if (this.#isTakenOver && !reads) return undefined;
-    const slow = this.#rates.look(at, this.#carrier, reads ? req : undefined);
-    return slow === "write_rate" && this.#isTakenOver ? undefined : slow;
+    if (reads && this.#rates.isReadingSlow(at, this.#carrier, req)) return "read_rate";
+    return !this.#isTakenOver && this.#rates.isWritingSlow(at, this.#carrier) ? "write_rate" : undefined;
   }
 
   /** How long until the next deadline, or the next look at the rates. */
@@ -407,7 +399,7 @@ export class Exchange extends AdmissionTicket implements RequestOwner, LateWrite
     let next = this.#state === "running" ? writeBy : Infinity;
     if (!res.headersSent) next = Math.min(next, handleBy);
     if (reads) next = Math.min(next, readBy);
-    if (reads || !this.#isTakenOver) next = Math.min(next, this.#rates.nextAt(reads));
+    if (reads || !this.#isTakenOver) next = Math.min(next, this.#rates.nextAt(reads, !this.#isTakenOver));
     return Math.max(next - at, 1);
   }
 

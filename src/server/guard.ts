@@ -214,7 +214,10 @@ class Guard implements Guarded, AcceptHandler {
   #onSecureConnection(socket: GuardedSocket): boolean {
     const connection = socket._parent?.[connectionKey];
     connection?.secured(socket);
-    return this.#emit("secureConnection", socket);
+    const isHeard = this.#emit("secureConnection", socket);
+    // A server of HTTP/2 sets the classes of HTTP/1 anew for each client that speaks it.
+    takeOverClasses(this.#server);
+    return isHeard;
   }
 
   #onRequest(req: IncomingMessage, res: ServerResponse, event: RequestEvent): boolean {

@@ -108,10 +108,10 @@ export class StreamCarrier extends WheelTimer implements Carrier {
     this.#stream.close(noError);
   }
 
-  cut(reason: CloseReason): void {
+  cut(reason: CloseReason, othersMove: boolean = false): void {
     this.#stream.close(broken);
-    // A reset of the stream would wait behind what the client does not read.
-    if (this.#connection.unsentBytes > 0) this.#connection.cut(reason);
+    // Where nothing moves, a reset of the stream would wait behind what the client does not read.
+    if (!othersMove && this.#connection.unsentBytes > 0) this.#connection.cut(reason);
   }
 
   endExchange(): void {

@@ -211,3 +211,28 @@ test("Express: a head that somebody writes late through a wrapper is contained, 
 
   await until(() => opened.stats().lateWrites === 2);
 });
+
+test("methods that a framework has put between a response and its class are called as on a bare server", async () => {
+  const called: string[] = [];
+  await using opened = await open((_req, res) => {
+    const below = Object.getPrototypeOf(res) as ServerResponse;
+    const between = Object.assign(Object.create(below), {
+      setHeader(this: ServerResponse, name: string, value: string) {
+        called.push("setHeader");
+        return below.setHeader.call(this, name, value);
+      },
+      end(this: ServerResponse, chunk: string) {
+        called.push("end");
+        return below.end.call(this, chunk, "utf8");
+      },
+    }) as ServerResponse;
+    Object.setPrototypeOf(res, between);
+    res.setHeader("X-Between", "yes");
+    res.end("whole");
+  });
+
+  const received = await opened.client.ask("/");
+
+  assert.deepEqual(called, ["setHeader", "end"]);
+  assert.match(received, /x-between.*yes/i);
+});

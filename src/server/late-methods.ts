@@ -12,7 +12,7 @@
  * sets them for 10 ns.
  *
  * What it does not reach: functions of Node's prototypes called by their name, what is written to the socket itself,
- * `destroy()` (but see `spent-socket.ts`), and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
+ * `destroy()`, and `stream.pipeline()`, which throws ERR_STREAM_UNABLE_TO_PIPE to its caller before it does anything.
  */
 
 import type { EventEmitter } from "node:events";
@@ -99,9 +99,9 @@ export function containLateWrites(response: ContainableResponse, owner: LateWrit
 
 /** The methods under ours: what the prototype has by now, be it Node's, Express's or a subclass's. */
 export function beneath(response: ContainableResponse): Readonly<ContainedMethods> {
-  const ofClass = response[baseMethods];
-  if (ofClass !== undefined) return ofClass;
   let proto = Object.getPrototypeOf(response);
+  // Only right below: somebody may have put methods of their own between (`Object.setPrototypeOf`).
+  if (Object.hasOwn(proto, baseMethods)) return proto[baseMethods];
   // Somebody passes on `Object.create(res)`, whose prototype has ours.
   while (proto[exchangeOf] !== undefined) proto = Object.getPrototypeOf(proto);
   return proto;

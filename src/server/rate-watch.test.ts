@@ -47,15 +47,23 @@ function findSlow(scene: Scene, rates = { minRequestRate: rate, minResponseRate:
   const { read, sent = none, unsent = none, holdsBack } = scene;
   const req = new IncomingMessage(new Socket());
   const start = 1_000;
-  const watch = new RateWatch(rates, noTables, { at: start, readBytes: read?.(0) ?? 0 });
-  for (let at = start; at < start + lastsMs; at = watch.nextAt(read !== undefined)) {
+  const watch = new RateWatch(rates, noTables, { at: start, readBytes: read?.(0) ?? 0, wireBytes: 0 });
+  for (let at = start; at < start + lastsMs; at = watch.nextAt(read !== undefined, true)) {
     const ms = at - start;
     // At a high-water mark of 0 it counts as full.
     Reflect.set(req, "_readableState", { length: 0, highWaterMark: holdsBack?.(ms) === true ? 0 : 1, state: 0 });
-    const carrier = { readBytes: read?.(ms) ?? 0, sentBytes: sent(ms), unsentBytes: unsent(ms), descriptor: -1 };
+    const total = sent(ms);
+    const known = {
+      readBytes: read?.(ms) ?? 0,
+      sentBytes: total,
+      wireBytes: total,
+      unsentBytes: unsent(ms),
+      descriptor: -1,
+    };
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the rest of a carrier it has no use for
-    if (watch.look(at, carrier as Carrier, read === undefined ? undefined : req) !== undefined) return ms;
-    assert.ok(watch.nextAt(read !== undefined) > at, "it would look for ever");
+    const carrier = known as Carrier;
+    if ((read !== undefined && watch.isReadingSlow(at, carrier, req)) || watch.isWritingSlow(at, carrier)) return ms;
+    assert.ok(watch.nextAt(read !== undefined, true) > at, "it would look for ever");
   }
   return undefined;
 }

@@ -105,6 +105,13 @@ interface Sample {
   readonly mostAckedBytes: number;
 }
 
+/** Where a watch begins: the time, and the totals by then. */
+interface WatchStart {
+  readonly at: number;
+  readonly readBytes: number;
+  readonly wireBytes: number;
+}
+
 export class RateWatch {
   readonly #read: Stretch;
   readonly #write: Stretch;
@@ -112,27 +119,37 @@ export class RateWatch {
   /** Taken early in a stretch of writing in which nothing seems to move. */
   #first: Sample | undefined;
   /** What the connection had sent at the beginning of the stretch, and when some of it was last of this exchange. */
-  #wireAtBegin = 0;
-  #wireAtMove = 0;
+  #wireAtBegin: number;
+  #wireAtMove: number;
+  #isConnectionMoving = false;
 
-  constructor(rates: Rates, sendQueues: SendQueues, start: { readonly at: number; readonly readBytes: number }) {
+  constructor(rates: Rates, sendQueues: SendQueues, start: WatchStart) {
     this.#sendQueues = sendQueues;
+    this.#wireAtBegin = start.wireBytes;
+    this.#wireAtMove = start.wireBytes;
     this.#read = new Stretch(rates.minRequestRate, start.at, start.readBytes);
     this.#write = new Stretch(rates.minResponseRate, start.at, 0);
   }
 
-  /** When to look next; `reads` says whether a body is still coming. */
-  nextAt(reads: boolean): number {
-    return Math.min(this.#write.nextAt, reads ? this.#read.nextAt : Infinity);
+  /** Of an answer that was found too slow: whether the connection moves all the same, with the answers of others. */
+  get isConnectionMoving(): boolean {
+    return this.#isConnectionMoving;
   }
 
-  /** What is too slow, if anything. `req` is the request while its body is still coming. */
-  look(at: number, carrier: Carrier, req: IncomingMessage | undefined): "read_rate" | "write_rate" | undefined {
-    if (req !== undefined && this.#isReadingSlow(at, carrier, req)) return "read_rate";
-    return this.#isWritingSlow(at, carrier) ? "write_rate" : undefined;
+  /** When to look next: at a body that is still coming (`reads`), at the answer (`writes`). */
+  nextAt(reads: boolean, writes: boolean): number {
+    return Math.min(writes ? this.#write.nextAt : Infinity, reads ? this.#read.nextAt : Infinity);
   }
 
-  #isReadingSlow(at: number, { readBytes }: Carrier, req: IncomingMessage): boolean {
+  /** Whether the answer is. */
+  isWritingSlow(at: number, carrier: Carrier): boolean {
+    const isSlow = this.#isWritingSlow(at, carrier);
+    if (isSlow && carrier.wireBytes > this.#wireAtBegin) this.#isConnectionMoving = true;
+    return isSlow;
+  }
+
+  /** Whether the body of a request is too slow, which is still coming. */
+  isReadingSlow(at: number, { readBytes }: Carrier, req: IncomingMessage): boolean {
     const stretch = this.#read;
     if (!stretch.isWatched) return false;
     if (isHeldBack(req) || stretch.hasPassed(readBytes)) {
@@ -188,7 +205,8 @@ export class RateWatch {
       // What has arrived since may all have been of others: only as long as some of this exchange is on its way, it counts.
       const isOnItsWay = first.mostAckedBytes < this.#wireAtMove + carrier.bytesBefore;
       const ackedBytes = carrier.wireBytes - last.unackedBytes - first.leastAckedBytes;
-      if (!isOnItsWay || ackedBytes < stretch.bytesIn(apartMs)) return true;
+      this.#isConnectionMoving = ackedBytes >= Math.max(stretch.bytesIn(apartMs), 1);
+      if (!isOnItsWay || !this.#isConnectionMoving) return true;
       this.#first = this.#sampleOf(last, carrier);
       this.#wireAtBegin = carrier.wireBytes;
       stretch.begin(at, carrier.sentBytes, lateSample);

@@ -37,8 +37,9 @@ export function readTables(fs: TableFiles, tables: readonly string[]): TableRead
       file = fs.openSync(table, "r");
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "ENOENT" || code === "EACCES" || code === "EPERM") continue;
-      return { exists: true, queues: undefined };
+      // Another time there may be a descriptor to spare. All else will stay as it is.
+      if (code === "EMFILE" || code === "ENFILE" || code === "ENOMEM") return { exists: true, queues: undefined };
+      continue;
     }
     exists = true;
     try {

@@ -39,6 +39,7 @@ export function takeOverTimers(server: GuardableServer, options: ResolvedServerO
 type AnyClass = new (...args: never[]) => object;
 
 const attendable = new WeakMap<object, AnyClass>();
+const ours = new WeakSet<object>();
 
 /**
  * Requests and responses that have places for what is set on them. Node keeps their classes under two symbols of its
@@ -49,11 +50,12 @@ export function takeOverClasses(server: GuardableServer): void {
     const base: unknown = Reflect.get(server, key);
     if (typeof base !== "function") continue;
     const make = { IncomingMessage: attendableRequests, ServerResponse: attendableResponses }[key.description ?? ""];
-    if (make === undefined) continue;
+    if (make === undefined || ours.has(base)) continue;
     // It is under the symbol for that.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     const made = attendable.get(base) ?? make(base as never);
     attendable.set(base, made);
+    ours.add(made);
     Reflect.set(server, key, made);
   }
 }

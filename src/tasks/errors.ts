@@ -98,13 +98,17 @@ export class Permanent extends SluiceError {
   readonly code = "ERR_JOB_PERMANENT";
 }
 
+/** A year: no store is asked to keep a job for longer. */
+export const longestDelayMs: number = 8_760 * 3_600_000;
+
 /** Thrown by a handler: try again, but not before this time has passed. It counts as an attempt. */
 export class RetryAfter extends SluiceError {
   readonly code = "ERR_JOB_RETRY_AFTER";
   readonly delayMs: number;
 
   constructor(delay: Duration, options?: ErrorOptions) {
-    const delayMs = parseDuration(delay);
+    // Often what somebody else has said, in a `Retry-After`.
+    const delayMs = Math.min(parseDuration(delay), longestDelayMs);
     super(`Asked to be tried again after ${delayMs} ms.`, options);
     this.delayMs = delayMs;
   }

@@ -21,6 +21,7 @@ import {
   RetryAfter,
   StoreUnavailableError,
   TaskTimeoutError,
+  longestDelayMs,
 } from "./errors.ts";
 import { AttemptedJob, toFailure, type JobHandler } from "./job.ts";
 import type { AttemptOutcome, DeadReason, QueueInstruments } from "./queue-instruments.ts";
@@ -316,7 +317,7 @@ function tell(delivery: Delivery, verdict: Verdict): Promise<Settled> {
     case "done":
       return delivery.done();
     case "retry":
-      return delivery.retry(verdict.delayMs, toFailure(verdict.error));
+      return delivery.retry(Math.min(verdict.delayMs, longestDelayMs), toFailure(verdict.error));
     case "dead":
       return delivery.dead(toFailure(verdict.error));
     default:

@@ -106,11 +106,12 @@ export class Reports {
     }
   }
 
-  #tell(tell: () => void): void {
+  /** Whoever reports has nobody to report to: what fails there, at once or later, is only counted. */
+  #tell(tell: () => unknown): void {
     try {
-      tell();
+      const told = tell();
+      if (told instanceof Promise) told.catch(() => this.#failed.add());
     } catch {
-      // Whoever reports has nobody to report to.
       this.#failed.add();
     }
   }

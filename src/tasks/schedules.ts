@@ -90,15 +90,22 @@ export class Schedule implements Disposable {
 
   async #add(dueAt: number): Promise<void> {
     const { queue, name, add } = this.#settings;
+    // The process stood still, or the clock was set forward: others have added it, and may have done it, so that its id says
+    // nothing any more. What nobody has added is left out, as it is when no process runs.
+    if (Date.now() - dueAt >= aheadMs) {
+      this.#planAfter(Date.now());
+      return;
+    }
     try {
       await add({ id: jobIdOf(`${queue}\n${name}`, dueAt), delayMs: Math.max(0, dueAt - Date.now()) });
     } catch {
       // Counted and reported by the queue. Once drained there is no next time.
+      if (this.#isDisposed) return;
       if (Date.now() - dueAt < aheadMs) {
         this.#timer = outside(() => setTimeout(() => void this.#add(dueAt), retryMs).unref());
         return;
       }
     }
-    if (!this.#isDisposed) this.#planAfter(dueAt);
+    if (!this.#isDisposed) this.#planAfter(Math.max(dueAt, Date.now()));
   }
 }

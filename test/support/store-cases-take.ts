@@ -185,6 +185,28 @@ export const takeCases: StoreCases = {
     },
   },
 
+  "whoever pauses while a job is handed out keeps that one, and what was not handed out stays": {
+    async run({ store, queue, add, kind }) {
+      const taken: Delivery[] = [];
+      const control: { pause?: () => void } = {};
+      const consumer = await store.consume(queue, 6, (delivery) => {
+        taken.push(delivery);
+        control.pause?.();
+      });
+      control.pause = () => consumer.pause();
+      await Promise.all(Array.from({ length: 6 }, () => add()));
+      const until = performance.now() + kind.slackMs + 5_000;
+      while (taken.length === 0 && performance.now() < until) await sleep(5);
+      await sleep(quietMs);
+
+      const ends = await Promise.all(taken.map((delivery) => delivery.done()));
+
+      assert.ok(ends.length > 0 && ends.every((end) => end === "settled"), ends.join(", "));
+      await assertLevels(store, queue, { ...empty, ready: 6 - taken.length });
+      await consumer.stop();
+    },
+  },
+
   "a taker that is paused and resumed at once goes on, without an error": {
     async run({ add, take, errors }) {
       const taker = await take(10);

@@ -93,20 +93,19 @@ export class SqliteConsumer implements Consumer {
   onJob(job: TakenJob): void {
     this.#asked = Math.max(0, this.#asked - 1);
     const delivery = new SqliteDelivery(job, this);
-    if (this.#isPaused || this.#stopped !== undefined) void delivery.release();
+    if (this.#isPaused || this.#stopped !== undefined) giveBack(delivery);
     else this.#ready.push(delivery);
   }
 
   /** Hands on what has come, as far as there are places. */
   handOn(): void {
-    let next = 0;
-    for (const delivery of this.#ready) {
-      if (this.#handed.size >= this.#settings.concurrency || this.#isPaused) break;
-      next += 1;
+    while (this.#handed.size < this.#settings.concurrency && !this.#isPaused && this.#stopped === undefined) {
+      // Before it is taken: whoever takes it may pause, and then what is still here goes back.
+      const delivery = this.#ready.shift();
+      if (delivery === undefined) return;
       this.#handed.add(delivery);
       this.#settings.take(delivery);
     }
-    this.#ready = this.#ready.slice(next);
   }
 
   onLost(taker: number): void {
@@ -158,12 +157,17 @@ export class SqliteConsumer implements Consumer {
   #takeNoMore(): void {
     this.#asked = 0;
     this.#link.want(this.#settings.consumer, -1);
-    for (const delivery of this.#ready.splice(0)) void delivery.release();
+    for (const delivery of this.#ready.splice(0)) giveBack(delivery);
   }
 
   #endIfDone(): void {
     if (this.#stopped !== undefined && this.#handed.size === 0) this.#settings.onEnd();
   }
+}
+
+/** The worker carries it out whenever it can; nobody waits for that. */
+function giveBack(delivery: SqliteDelivery): void {
+  delivery.release().catch(() => {});
 }
 
 /**
