@@ -111,7 +111,8 @@ test("a stream that is read slowly, and faster than it must, is not cut", async 
   await sleep(6 * graceMs);
 
   assert.deepEqual([server.stats().timeouts.write_rate, slow.destroyed], [0, false]);
-  assert.ok(read > 100_000 && read < 2_000_000, `it read ${read} bytes`);
+  // Slow beside the 64 MB of the whole. How large a piece `read` gives differs from one line of Node to the next.
+  assert.ok(read > 100_000 && read < 8_000_000, `it read ${read} bytes`);
 });
 
 test("chunks large and small arrive in their order, whether or not the handler waits for a drain", async (t) => {
